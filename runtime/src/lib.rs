@@ -1,0 +1,1 @@
+//! What a service's main is made of: event loop, network, configuration, logs.
