@@ -1,1 +1,74 @@
-//! What an ordinary Rust program needs to boot and run as a unikernel.
+//! What an ordinary Rust program needs to boot and run as a unikernel: nothing of it is known to the program itself.
+//!
+//! A service is a Rust program with `fn main()` and the stock `std`. Linked with this crate and `link.ld` it has its own
+//! entry point, heap, thread-local block and a libc facade in place of the C library, and runs under a Solo5 tender: as a
+//! process behind seccomp (spt) or as a virtual machine (hvt). There is one thread and no interrupt; the only place where it
+//! sleeps is [`wait`].
+//!
+//! ```text
+//!             tender ── boot info ──► _start (spt/boot, hvt/boot: ring 0 → ring 3)
+//!                                        │
+//!                                     start: heap, thread-local block, arguments, constructors
+//!                                        │
+//!      fn main() of the service  ◄── std's own start-up ──► libc facade ──► console, clock, entropy, heap
+//!              │
+//!        net, block, baked, wait ──► back end (spt | hvt) ──► tender
+//! ```
+//!
+//! The back end is a directory with the same file names as its siblings, chosen by a cfg that `cargo xtask` sets. A build
+//! without it is for the host, for tests: it has a clock and no devices.
+//!
+//! What is not here: sockets, protocols, an executor (those are `runtime`'s), files, threads, signals (those are nobody's).
+//!
+//! Reading order: [`start`](self), `spt`, `hvt`, [`net`], [`block`], [`idle`](on_idle), `libc`.
+#![cfg_attr(not(skerry_target = "host"), allow(clippy::missing_safety_doc))]
+
+mod limits;
+
+#[cfg(not(skerry_target = "host"))]
+mod start;
+
+#[cfg_attr(skerry_target = "spt", path = "spt/mod.rs")]
+#[cfg_attr(skerry_target = "hvt", path = "hvt/mod.rs")]
+#[cfg_attr(skerry_target = "host", path = "host/mod.rs")]
+mod target;
+
+pub mod baked;
+pub mod block;
+pub mod clock;
+pub mod entropy;
+mod idle;
+mod manifest;
+pub mod net;
+
+#[cfg(not(skerry_target = "host"))]
+mod heap;
+#[cfg(not(skerry_target = "host"))]
+mod libc;
+#[cfg(not(skerry_target = "host"))]
+mod report;
+
+pub use idle::{on_idle, wait};
+pub use manifest::OpenError;
+
+/// Memory of the image's heap, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// What the heap can hold at most.
+    pub total: usize,
+    /// What is allocated now, without the allocator's own overhead.
+    pub used: usize,
+}
+
+/// How full the heap is. Zeroes on the host, whose heap is not ours.
+pub fn memory() -> Memory {
+    #[cfg(not(skerry_target = "host"))]
+    return heap::memory();
+    #[cfg(skerry_target = "host")]
+    Memory { total: 0, used: 0 }
+}
+
+/// Ends the image with `status`, which becomes the tender's exit status, without running anything else.
+pub fn exit(status: i32) -> ! {
+    target::exit(status)
+}

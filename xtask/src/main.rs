@@ -1,3 +1,45 @@
-//! Placeholder until the first lines land.
+//! The one door for people: builds images, runs them, tests and measures everything.
+//!
+//! `cargo xtask help` lists the commands; each is a module with a `run`. CI calls `cargo xtask ci` and nothing else.
 
-fn main() {}
+mod cargo;
+mod image;
+mod run;
+mod symbolize;
+
+use std::process::ExitCode;
+
+/// What a command says when it fails: one or more complete lines, whose fault and what to do.
+type Failure = String;
+
+const HELP: &str = "\
+usage: cargo xtask COMMAND
+
+  image SERVICE TARGET [--content DIR] [--config FILE] [--out DIR]
+                      build a bootable image; TARGET is spt or hvt.
+                      Prints its path, size and SHA-256; the last line is the path.
+  run SERVICE [--on TARGET] [--content DIR] [--config FILE]
+      [--publish ADDR:PORT:GUESTPORT[/udp|/tcp]]... [--memory MIB] [-- ARGUMENTS]
+                      build the image and run it here, without root
+  symbolize IMAGE     name the addresses of a panic's or fault's report (from standard input)
+";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next().unwrap_or_else(|| "help".into());
+    let arguments: Vec<String> = arguments.collect();
+    let result = match command.as_str() {
+        "image" => image::run(arguments),
+        "run" => run::run(arguments),
+        "symbolize" => symbolize::run(arguments),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(ExitCode::SUCCESS)
+        }
+        other => Err(format!("there is no command '{other}'; `cargo xtask help` lists them")),
+    };
+    result.unwrap_or_else(|failure| {
+        eprintln!("xtask: {failure}");
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,87 @@
+//! The heap: everything behind the image, handed out by a two-level segregated fit allocator in constant time.
+//!
+//! `rlsf` was chosen over `talc`, see docs/decisions/allocator.md: both are quick, but its bound on the worst case does not
+//! depend on what was allocated before. There is one thread and no interrupt handler that allocates: no lock.
+
+use crate::Memory;
+use rlsf::Tlsf;
+use std::{
+    alloc::{GlobalAlloc, Layout},
+    cell::UnsafeCell,
+    ops::Range,
+    ptr::NonNull,
+};
+
+/// 32 first-level lists of blocks from 32 bytes up to 64 GiB, each split into 32: at most 1/32 of a block is lost.
+type Allocator = Tlsf<'static, u32, u32, 32, 32>;
+
+struct Heap {
+    allocator: UnsafeCell<Allocator>,
+    memory: UnsafeCell<Memory>,
+}
+
+// SAFETY: there is one thread, and nothing preempts it to run code that uses the heap.
+unsafe impl Sync for Heap {}
+
+#[global_allocator]
+static HEAP: Heap = Heap {
+    allocator: UnsafeCell::new(Allocator::new()),
+    memory: UnsafeCell::new(Memory { total: 0, used: 0 }),
+};
+
+/// Gives the allocator its memory.
+///
+/// # Safety
+/// To be called once, before the first allocation, with a range of mapped, writable memory that nothing else uses.
+pub unsafe fn initialize(range: Range<usize>) {
+    let Some(start) = NonNull::new(range.start as *mut u8) else { return };
+    let pool = NonNull::slice_from_raw_parts(start, range.end.saturating_sub(range.start));
+    // SAFETY: the caller hands the range over, and no reference into HEAP is alive: there is one thread.
+    unsafe {
+        if let Some(length) = (*HEAP.allocator.get()).insert_free_block_ptr(pool) {
+            (*HEAP.memory.get()).total = length.get();
+        }
+    }
+}
+
+/// See [`crate::memory`].
+pub fn memory() -> Memory {
+    // SAFETY: a copy of two words; there is one thread.
+    unsafe { *HEAP.memory.get() }
+}
+
+// SAFETY: rlsf returns blocks of the layout asked for that do not overlap; `used` is only a count.
+unsafe impl GlobalAlloc for Heap {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: no other reference is alive, there is one thread and rlsf does not call back.
+        let block = unsafe { (*self.allocator.get()).allocate(layout) };
+        let Some(block) = block else { return std::ptr::null_mut() };
+        // SAFETY: as above.
+        unsafe { (*self.memory.get()).used += layout.size() };
+        block.as_ptr()
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller says that the block came from `alloc` with this layout; no other reference is alive.
+        unsafe {
+            (*self.allocator.get()).deallocate(NonNull::new_unchecked(block), layout.align());
+            (*self.memory.get()).used -= layout.size();
+        }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // SAFETY: the caller says that new_size is valid for this alignment and that the block came from `alloc` with
+        // `layout`; no other reference is alive.
+        let moved = unsafe {
+            let new_layout = Layout::from_size_align_unchecked(new_size, layout.align());
+            (*self.allocator.get()).reallocate(NonNull::new_unchecked(block), new_layout)
+        };
+        let Some(moved) = moved else { return std::ptr::null_mut() };
+        // SAFETY: as above.
+        unsafe {
+            let used = &mut (*self.memory.get()).used;
+            *used = *used - layout.size() + new_size;
+        }
+        moved.as_ptr()
+    }
+}

@@ -1,0 +1,20 @@
+//! Every limit of this crate: its unit, where it comes from, and what happens there.
+
+/// Arguments on the command line, the program's name included. More are refused at boot.
+#[cfg(not(skerry_target = "host"))]
+pub const ARGUMENTS_MAX: usize = 256;
+
+/// Thread-local keys std and its dependants may create; POSIX guarantees 128 (`_POSIX_THREAD_KEYS_MAX`).
+#[cfg(not(skerry_target = "host"))]
+pub const THREAD_KEYS_MAX: usize = 128;
+
+/// Return addresses in a panic's report.
+#[cfg(not(skerry_target = "host"))]
+pub const REPORT_FRAMES_MAX: usize = 32;
+
+/// Bytes drawn from the random generator before it takes a fresh seed from the CPU.
+pub const RESEED_BYTES: usize = 1 << 20;
+
+/// Attempts to get a number from RDSEED or RDRAND. Intel's guide (§5.2.1) gives up on RDRAND after 10; RDSEED may be
+/// starved for longer by other cores.
+pub const RANDOM_ATTEMPTS: usize = 1000;

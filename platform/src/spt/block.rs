@@ -1,0 +1,31 @@
+//! Block devices: one block at an offset, by descriptor.
+
+use super::{number, system_call};
+use solo5_sys::manifest::Entry;
+
+/// A block device of the tender's: a file or a real device.
+#[derive(Debug)]
+pub struct Disk {
+    descriptor: usize,
+}
+
+impl Disk {
+    /// The device that `entry` describes.
+    pub fn new(_handle: usize, entry: &Entry) -> Self {
+        Self { descriptor: entry.host as u32 as usize }
+    }
+
+    /// Reads one block; false if the host failed.
+    pub fn read(&mut self, offset: u64, block: &mut [u8]) -> bool {
+        let arguments = [self.descriptor, block.as_mut_ptr().addr(), block.len(), offset as usize, 0, 0];
+        // SAFETY: the kernel writes at most the length of `block` to it.
+        unsafe { system_call(number::PREAD64, arguments) == block.len() as isize }
+    }
+
+    /// Writes one block; false if the host failed.
+    pub fn write(&mut self, offset: u64, block: &[u8]) -> bool {
+        let arguments = [self.descriptor, block.as_ptr().addr(), block.len(), offset as usize, 0, 0];
+        // SAFETY: the kernel only reads `block`.
+        unsafe { system_call(number::PWRITE64, arguments) == block.len() as isize }
+    }
+}

@@ -1,0 +1,144 @@
+//! `images/NAME.toml`: what a reviewer approves of an image: devices, memory, targets, size. Unknown keys are refused.
+
+use super::one_line;
+use crate::{Failure, cargo};
+use serde::Deserialize;
+use solo5_sys::manifest::{MAX_ENTRIES, NAME_SIZE, device_type};
+use std::fs;
+
+/// One image.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Description {
+    /// The file's name without `.toml`, which is also the image's.
+    #[serde(skip)]
+    pub name: String,
+    /// The cargo package whose binary the image is.
+    pub package: String,
+    /// Targets it is built for.
+    pub targets: Vec<String>,
+    /// Memory that `run` gives it, MiB.
+    pub memory_mib: u32,
+    /// Bytes of the image at most, baked content not counted.
+    pub size_max_bytes: usize,
+    /// Block device with the content archive; left out of an image that has its content baked in.
+    pub content: Option<String>,
+    /// Directory with example content, for `run` without `--content`.
+    pub example: Option<String>,
+    /// What `run` publishes where nothing else is asked for.
+    #[serde(default)]
+    pub publish: Vec<String>,
+    /// What `run` passes to the image where nothing else is asked for.
+    #[serde(default)]
+    pub arguments: Vec<String>,
+    /// What to type to see the running image work.
+    #[serde(default)]
+    pub try_next: Vec<String>,
+    /// Devices, in the order of their handles.
+    #[serde(default)]
+    pub devices: Vec<Device>,
+}
+
+/// A device of the manifest.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Device {
+    /// ASCII letters and digits.
+    pub name: String,
+    /// What it is.
+    #[serde(rename = "type")]
+    pub kind: Kind,
+}
+
+/// Kinds of devices.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A network interface.
+    Net,
+    /// A block device.
+    Block,
+}
+
+impl Kind {
+    /// The manifest's number for it.
+    pub fn device_type(self) -> u32 {
+        match self {
+            Self::Net => device_type::NET_BASIC,
+            Self::Block => device_type::BLOCK_BASIC,
+        }
+    }
+}
+
+impl Description {
+    /// Reads and checks `images/NAME.toml`.
+    pub fn load(name: &str) -> Result<Self, Failure> {
+        let directory = cargo::workspace().join("images");
+        let path = directory.join(format!("{name}.toml"));
+        let text = fs::read_to_string(&path).map_err(|_| {
+            format!("there is no image '{name}'; there are: {}", names(&directory).join(", "))
+        })?;
+        let mut description: Self =
+            toml::from_str(&text).map_err(|error| format!("images/{name}.toml: {}", one_line(&error)))?;
+        description.name = name.into();
+        description.check().map_err(|error| format!("images/{name}.toml: {error}"))?;
+        Ok(description)
+    }
+
+    /// Whether the image can be built for `target`.
+    pub fn check_target(&self, target: &str) -> Result<(), Failure> {
+        if self.targets.iter().any(|known| known == target) {
+            return Ok(());
+        }
+        Err(format!(
+            "'{}' is not built for target '{target}'; it is for: {}",
+            self.name,
+            self.targets.join(", ")
+        ))
+    }
+
+    /// The devices of the image, with its content baked in or not.
+    pub fn devices_for(&self, content_baked_in: bool) -> Vec<Device> {
+        let left_out = self.content.as_ref().filter(|_| content_baked_in);
+        self.devices.iter().filter(|device| Some(&device.name) != left_out).cloned().collect()
+    }
+
+    fn check(&self) -> Result<(), Failure> {
+        // The first entry of a manifest is reserved.
+        if self.devices.len() >= MAX_ENTRIES {
+            return Err(format!("{} devices, a manifest holds {}", self.devices.len(), MAX_ENTRIES - 1));
+        }
+        for (index, device) in self.devices.iter().enumerate() {
+            let name = &device.name;
+            let fits = !name.is_empty() && name.len() < NAME_SIZE;
+            if !fits || !name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+                return Err(format!("device name '{name}' is not 1 to {} letters and digits", NAME_SIZE - 1));
+            }
+            if self.devices[..index].iter().any(|other| other.name == *name) {
+                return Err(format!("device '{name}' is declared twice"));
+            }
+        }
+        match &self.content {
+            Some(content)
+                if !self
+                    .devices
+                    .iter()
+                    .any(|device| device.name == *content && device.kind == Kind::Block) =>
+            {
+                Err(format!("content comes from '{content}', which is no block device here"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn names(directory: &std::path::Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(directory)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok()?.strip_suffix(".toml").map(str::to_owned))
+        .collect();
+    names.sort();
+    names
+}
