@@ -7,8 +7,10 @@ use std::ffi::{c_char, c_int};
 
 /// What every back end knows when its entry is done.
 pub struct Boot {
-    /// Memory for the heap: first address, and first address behind it.
-    pub heap: std::ops::Range<usize>,
+    /// First address behind everything that was loaded. Some tenders do not count segments that are empty in the file.
+    pub kernel_end: u64,
+    /// First address behind the image's memory.
+    pub mem_size: u64,
     /// The tender's command line: arguments separated by spaces, a C string.
     pub command_line: *const c_char,
 }
@@ -20,6 +22,7 @@ unsafe extern "C" {
     static mut __thread_pointer: usize;
     static __init_array_start: Constructor;
     static __init_array_end: Constructor;
+    static __image_end: u8;
 
     /// The C entry that rustc generates for the program; it runs std's start-up and then `fn main()`.
     fn main(argc: c_int, argv: *const *const c_char) -> c_int;
@@ -89,11 +92,12 @@ pub unsafe fn set_up_thread_local_block() {
 /// Runs the program and ends the image with its exit status.
 ///
 /// # Safety
-/// To be called once, on the image's own stack, with the thread-local block set up, a heap range that nothing else uses and
-/// a valid C string as command line, both valid for ever.
+/// To be called once, on the image's own stack, with the thread-local block set up, memory behind the image that nothing else
+/// uses, and a valid C string as command line, both valid for ever.
 pub unsafe fn start(boot: Boot) -> ! {
-    // SAFETY: the caller hands the range over.
-    unsafe { heap::initialize(boot.heap) };
+    let heap_start = (boot.kernel_end as usize).max((&raw const __image_end).addr());
+    // SAFETY: the caller hands the memory behind the image over.
+    unsafe { heap::initialize(heap_start..boot.mem_size as usize) };
     report::install();
     if let Err(error) = entropy::check() {
         eprintln!("boot refused: {error}");

@@ -28,7 +28,7 @@ const ARCH_SET_FS: usize = 0x1002;
 
 extern "C" fn spt_start(boot_info: *const BootInfo) -> ! {
     // SAFETY: this is the first code that runs, once, on the image's own stack, with the boot information the tender
-    // placed for us; the heap lies behind the image and belongs to nobody else.
+    // placed for us; memory behind the image belongs to nobody else.
     unsafe {
         BOOT_INFO = boot_info;
         start::set_up_thread_local_block();
@@ -36,7 +36,8 @@ extern "C" fn spt_start(boot_info: *const BootInfo) -> ! {
             system_call(number::ARCH_PRCTL, [ARCH_SET_FS, start::thread_pointer(), 0, 0, 0, 0]);
         }
         start::start(start::Boot {
-            heap: (*boot_info).kernel_end as usize..(*boot_info).mem_size as usize,
+            kernel_end: (*boot_info).kernel_end,
+            mem_size: (*boot_info).mem_size,
             command_line: (*boot_info).command_line as *const c_char,
         })
     }
