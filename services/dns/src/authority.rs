@@ -1,0 +1,397 @@
+//! From a query to its answer: which zone, which name in it, what of it goes into which section (RFC 1034 §4.3.2).
+
+use crate::limits::{
+    CHAIN_LINKS, HEADER_OCTETS, MESSAGE_OCTETS, NAME_OCTETS, UDP_OCTETS, UDP_OCTETS_WITHOUT_EDNS,
+};
+use crate::message::{Memory, Section, Writer};
+use crate::name::Name;
+use crate::query::{self, AA, CLASS_ANY, CLASS_IN, Edns, OPCODE, QR, Query, RD, Rcode, Rejection, TC};
+use crate::statistics::Statistics;
+use crate::types::RecordType;
+use crate::zone::{Found, Node, RECORD_HEADER, Set, Zone};
+use crate::zones::Zones;
+
+/// Octets of an OPT record without options.
+const OPT_OCTETS: usize = 11;
+/// Octets of the TCP keepalive option (RFC 7828 §3.1).
+const KEEPALIVE_OCTETS: usize = 6;
+
+/// What carries the messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Answers are limited by what the client says and by [`Authority::set_udp_octets`].
+    Udp,
+    /// Answers have up to 65535 octets.
+    Tcp,
+}
+
+/// Answers queries from its zones.
+pub struct Authority {
+    zones: Zones,
+    udp_octets: usize,
+    keepalive_100ms: u16,
+    statistics: Statistics,
+    /// The question's name, and the one that CNAME and DNAME records have led to.
+    names: [Name; 3],
+    memory: Memory,
+}
+
+impl Authority {
+    /// Serves these zones.
+    pub fn new(zones: Zones) -> Authority {
+        let root = Name::root(zones.key());
+        let memory = Memory::new(zones.key());
+        let names = [root.clone(), root.clone(), root];
+        Authority {
+            zones,
+            udp_octets: UDP_OCTETS,
+            keepalive_100ms: 0,
+            statistics: Statistics::default(),
+            names,
+            memory,
+        }
+    }
+
+    /// Sets the size in octets of the largest UDP answer, which is also what clients are told that we receive.
+    pub fn set_udp_octets(&mut self, octets: usize) {
+        self.udp_octets = octets.clamp(UDP_OCTETS_WITHOUT_EDNS, MESSAGE_OCTETS);
+    }
+
+    /// Sets how long an idle TCP connection is kept, in units of 100 ms, for clients that ask (RFC 7828).
+    pub fn set_keepalive(&mut self, units_of_100ms: u16) {
+        self.keepalive_100ms = units_of_100ms;
+    }
+
+    /// The zones.
+    pub fn zones(&self) -> &Zones {
+        &self.zones
+    }
+
+    /// What has been answered so far.
+    pub fn statistics(&self) -> &Statistics {
+        &self.statistics
+    }
+
+    /// Answers the message in `buffer[..length]`: writes the answer over it and returns its length, or `None` where there
+    /// is nothing to send. The whole buffer may be used, so a larger one makes room for a larger answer. Allocates nothing.
+    pub fn answer(&mut self, transport: Transport, buffer: &mut [u8], length: usize) -> Option<usize> {
+        self.statistics.queries += 1;
+        let message = buffer.get(..length)?;
+        let query = match query::parse(message, &mut self.names[0], self.zones.key()) {
+            Ok(query) => query,
+            Err(Rejection::Drop) => {
+                self.statistics.dropped += 1;
+                return None;
+            }
+            Err(Rejection::Error(rcode)) => return Some(self.reject(buffer, rcode)),
+        };
+        let limit = match (transport, query.edns) {
+            (Transport::Tcp, _) => MESSAGE_OCTETS,
+            (Transport::Udp, Some(edns)) => edns.payload.min(self.udp_octets),
+            (Transport::Udp, None) => UDP_OCTETS_WITHOUT_EDNS,
+        };
+        let limit = limit.min(buffer.len());
+        let keepalive = transport == Transport::Tcp && query.edns.is_some_and(|edns| edns.keepalive);
+        let reserved = match query.edns {
+            Some(_) if keepalive => OPT_OCTETS + KEEPALIVE_OCTETS,
+            Some(_) => OPT_OCTETS,
+            None => 0,
+        };
+        let (question, others) = self.names.split_at_mut(1);
+        let [current, spare] = others else { return None };
+        let room = (query.question_end, limit.saturating_sub(reserved));
+        let key = self.zones.key();
+        let mut response = Response {
+            zones: &self.zones,
+            query: &query,
+            question: &question[0],
+            writer: Writer::new(buffer, room, &question[0], key, &mut self.memory),
+            rcode: Rcode::NoError,
+            authoritative: false,
+            truncated: false,
+        };
+        response.fill(current, spare);
+        let Response { mut writer, rcode, authoritative, truncated, .. } = response;
+        writer.raise_limit(limit);
+        let mut counts = writer.counts;
+        if let Some(edns) = query.edns {
+            let keepalive = keepalive.then_some(self.keepalive_100ms);
+            put_opt(&mut writer, edns, self.udp_octets as u16, keepalive)?;
+            counts[Section::Additional as usize] += 1;
+        }
+        let length = writer.length();
+        let flags = (if authoritative { AA } else { 0 }) | (if truncated { TC } else { 0 });
+        write_header(buffer, flags, rcode, 1, counts);
+        self.statistics.count(rcode, truncated);
+        Some(length)
+    }
+
+    /// A header and nothing else.
+    fn reject(&mut self, buffer: &mut [u8], rcode: Rcode) -> usize {
+        write_header(buffer, 0, rcode, 0, [0; 3]);
+        self.statistics.count(rcode, false);
+        HEADER_OCTETS
+    }
+}
+
+/// Keeps the identifier, the opcode and RD (RFC 1035 §4.1.1); everything else is ours.
+fn write_header(buffer: &mut [u8], flags: u8, rcode: Rcode, questions: u8, counts: [u16; 3]) {
+    let Some(header) = buffer.first_chunk_mut::<HEADER_OCTETS>() else { return };
+    header[2] = QR | header[2] & (OPCODE | RD) | flags;
+    header[3] = rcode as u8;
+    (header[4], header[5]) = (0, questions);
+    for (count, at) in counts.iter().zip([6, 8, 10]) {
+        header[at..at + 2].copy_from_slice(&count.to_be_bytes());
+    }
+}
+
+fn put_opt(writer: &mut Writer<'_>, edns: Edns, udp_octets: u16, keepalive: Option<u16>) -> Option<()> {
+    let [s1, s0] = udp_octets.to_be_bytes();
+    let extended_rcode = if edns.version == 0 { 0 } else { 1 }; // BADVERS is 16 (RFC 6891 §9)
+    let flags = if edns.dnssec_ok { 0x80 } else { 0 };
+    let length = if keepalive.is_some() { KEEPALIVE_OCTETS as u8 } else { 0 };
+    writer.put(&[0, 0, 41, s1, s0, extended_rcode, 0, flags, 0, 0, length])?;
+    let Some([t1, t0]) = keepalive.map(u16::to_be_bytes) else { return Some(()) };
+    writer.put(&[0, 11, 0, 2, t1, t0])
+}
+
+/// An answer being put together.
+struct Response<'a> {
+    zones: &'a Zones,
+    query: &'a Query,
+    question: &'a Name,
+    writer: Writer<'a>,
+    rcode: Rcode,
+    authoritative: bool,
+    truncated: bool,
+}
+
+/// Where a chain of CNAME and DNAME records goes on.
+struct Link {
+    /// Where in the message the next name stands.
+    owner: usize,
+}
+
+impl<'a> Response<'a> {
+    fn fill(&mut self, current: &mut Name, spare: &mut Name) {
+        match self.query {
+            Query { edns: Some(Edns { version: 1.., .. }), .. } => return, // BADVERS is in the OPT record
+            Query { class: CLASS_IN | CLASS_ANY, .. } => {}
+            _ => return self.rcode = Rcode::Refused,
+        }
+        match self.query.rtype {
+            RecordType::AXFR | RecordType::IXFR => self.rcode = Rcode::Refused,
+            _ => self.follow_chain(current, spare),
+        }
+    }
+
+    fn follow_chain(&mut self, current: &mut Name, spare: &mut Name) {
+        let question = self.question;
+        let (mut owner, mut visited) = (HEADER_OCTETS, [0; CHAIN_LINKS]);
+        for link in 0..=CHAIN_LINKS {
+            let name = if link == 0 { question } else { &*current };
+            let Some(zone) = self.zone_of(name) else {
+                // Out of our zones, the client goes on by itself.
+                self.rcode = if link == 0 { Rcode::Refused } else { self.rcode };
+                return;
+            };
+            // A name seen before: a loop. The client sees as much from the records.
+            if visited[..link].contains(&name.hash(0)) || link == CHAIN_LINKS {
+                return;
+            }
+            visited[link] = name.hash(0);
+            self.authoritative |= self.query.class == CLASS_IN;
+            match self.step(zone, name, owner, link == 0, spare) {
+                Some(next) => owner = next.owner,
+                None => return self.add_addresses(zone, spare),
+            }
+            std::mem::swap(current, spare);
+        }
+    }
+
+    /// The zone that answers for a name. The DS records of a zone's own name are its parent's (RFC 4035 §3.1.4.1).
+    fn zone_of(&self, name: &Name) -> Option<&'a Zone> {
+        let zone = self.zones.find(name, 0)?;
+        if self.query.rtype == RecordType::DS && zone.labels() == name.labels() && name.labels() > 0 {
+            return self.zones.find(name, 1).or(Some(zone));
+        }
+        Some(zone)
+    }
+
+    /// Answers for one name; the next one of the chain is left in `next`.
+    fn step(
+        &mut self,
+        zone: &'a Zone,
+        name: &Name,
+        owner: usize,
+        first: bool,
+        next: &mut Name,
+    ) -> Option<Link> {
+        match zone.search(name, self.zones.key()) {
+            Found::Node(node) => self.answer_from(zone, name, owner, node, next),
+            Found::Cut(node, 0) if self.query.rtype == RecordType::DS => {
+                self.answer_from(zone, name, owner, node, next)
+            }
+            Found::Cut(node, label) => {
+                self.authoritative &= !first;
+                self.refer(zone, name, owner, node, label, next);
+                None
+            }
+            Found::Dname(node, label) => self.redirect(name, owner, node, label, next),
+            Found::Nothing => {
+                self.rcode = Rcode::NxDomain;
+                self.deny(zone, name, owner);
+                None
+            }
+        }
+    }
+
+    fn answer_from(
+        &mut self,
+        zone: &'a Zone,
+        name: &Name,
+        owner: usize,
+        node: Node<'a>,
+        next: &mut Name,
+    ) -> Option<Link> {
+        if self.query.rtype == RecordType::ANY {
+            let mut any = false;
+            for set in node.sets() {
+                any = true;
+                self.add(Section::Answer, owner, set);
+            }
+            if !any {
+                self.deny(zone, name, owner);
+            }
+            return None;
+        }
+        if let Some(set) = node.set(self.query.rtype) {
+            self.add(Section::Answer, owner, set);
+            return None;
+        }
+        let Some(set) = node.set(RecordType::CNAME) else {
+            self.deny(zone, name, owner);
+            return None;
+        };
+        let start = self.writer.length();
+        self.add(Section::Answer, owner, set);
+        if self.truncated {
+            return None;
+        }
+        next.read(set.first_data(), self.zones.key()).ok()?;
+        Some(Link { owner: self.writer.data_of_record_at(start)? })
+    }
+
+    /// Adds a set that must be there: if it does not fit, the answer is truncated (RFC 2181 §9).
+    fn add(&mut self, section: Section, owner: usize, set: Set<'_>) {
+        if !self.truncated && !self.writer.add(section, owner, set, None) {
+            self.truncated = true;
+        }
+    }
+
+    /// The SOA record that says how long to remember that there is nothing (RFC 2308 §3).
+    fn deny(&mut self, zone: &Zone, name: &Name, owner: usize) {
+        let apex = name.labels() - zone.labels();
+        if let Some(soa) = zone.at_apex(name, RecordType::SOA) {
+            let owner = self.writer.suffix(owner, apex);
+            let fits = self.writer.add(Section::Authority, owner, soa, Some(zone.negative_ttl()));
+            self.truncated |= !fits;
+        }
+    }
+
+    /// A referral to the servers of a child zone, with their addresses as far as they are below the cut (RFC 9471).
+    fn refer(
+        &mut self,
+        zone: &Zone,
+        name: &Name,
+        owner: usize,
+        node: Node<'_>,
+        label: usize,
+        spare: &mut Name,
+    ) {
+        let Some(servers) = node.set(RecordType::NS) else { return };
+        let owner = self.writer.suffix(owner, label);
+        self.add(Section::Authority, owner, servers);
+        let child = name.suffix(label);
+        let mut number = 0;
+        while let Some(target) = self.writer.target(number).filter(|_| !self.truncated) {
+            number += 1;
+            if self.read_target(target.offset, spare) && is_below(spare, child, name.labels() - label) {
+                self.truncated |= !self.add_addresses_of(zone, target.offset, true, spare);
+            }
+        }
+        number = 0;
+        while let Some(target) = self.writer.target(number).filter(|_| !self.truncated) {
+            number += 1;
+            if self.read_target(target.offset, spare) && !is_below(spare, child, name.labels() - label) {
+                self.add_addresses_of(zone, target.offset, true, spare);
+            }
+        }
+    }
+
+    /// RFC 6672 §3.2: the DNAME record, and a CNAME record made from it.
+    fn redirect(
+        &mut self,
+        name: &Name,
+        owner: usize,
+        node: Node<'_>,
+        label: usize,
+        next: &mut Name,
+    ) -> Option<Link> {
+        let set = node.set(RecordType::DNAME)?;
+        let at = self.writer.suffix(owner, label);
+        self.add(Section::Answer, at, set);
+        if self.truncated {
+            return None;
+        }
+        let record = set.records().next()?;
+        if next.set_replaced(name, label, record.get(RECORD_HEADER..)?, self.zones.key()).is_err() {
+            self.rcode = Rcode::YxDomain;
+            return None;
+        }
+        let ttl = u32::from_be_bytes(*record.get(6..)?.first_chunk()?);
+        let target = self.writer.add_cname(owner, next, ttl);
+        self.truncated |= target.is_none();
+        // The CNAME record just made is the answer to a query for it.
+        let owner = target.filter(|_| self.query.rtype != RecordType::CNAME)?;
+        Some(Link { owner })
+    }
+
+    /// The addresses of what the records in the answer name (RFC 1034 §4.3.2 step 6), as many as fit.
+    fn add_addresses(&mut self, zone: &Zone, spare: &mut Name) {
+        if self.writer.counts[Section::Additional as usize] != 0 || self.truncated {
+            return;
+        }
+        let mut number = 0;
+        while let Some(target) = self.writer.target(number) {
+            number += 1;
+            if self.read_target(target.offset, spare) {
+                self.add_addresses_of(zone, target.offset, target.glue, spare);
+            }
+        }
+    }
+
+    /// Reads the name at `offset`; false if its addresses have been looked up for a target before it.
+    fn read_target(&self, offset: usize, name: &mut Name) -> bool {
+        name.read_compressed(self.writer.message(), offset, self.zones.key()).is_ok()
+    }
+
+    /// Adds the addresses of `name`, which stands at `offset`; false if they do not fit.
+    fn add_addresses_of(&mut self, zone: &Zone, offset: usize, glue: bool, name: &Name) -> bool {
+        let in_zone =
+            name.labels().checked_sub(zone.labels()).is_some_and(|apex| name.suffix(apex) == zone.apex());
+        let found = if in_zone { zone.search_address(name, self.zones.key()) } else { None };
+        let Some((node, _)) = found.filter(|(_, is_glue)| glue || !is_glue) else { return true };
+        [RecordType::A, RecordType::AAAA].into_iter().filter_map(|rtype| node.set(rtype)).all(|set| {
+            let answered = name.hash(0) == self.question.hash(0)
+                && [RecordType::ANY, set.rtype()].contains(&self.query.rtype);
+            answered || self.writer.add(Section::Additional, offset, set, None)
+        })
+    }
+}
+
+/// Whether `name` is `parent`, which has so many labels, or below it.
+fn is_below(name: &Name, parent: &[u8], labels: usize) -> bool {
+    debug_assert!(parent.len() <= NAME_OCTETS);
+    name.labels().checked_sub(labels).is_some_and(|label| name.suffix(label) == parent)
+}

@@ -1,0 +1,53 @@
+//! Limits: every bound of this service with its unit, its source and what happens at it.
+
+/// Octets of a domain name on the wire, the root's octet included (RFC 1035 §2.3.4). Longer: FORMERR, or a zone file error.
+pub const NAME_OCTETS: usize = 255;
+
+/// Octets of a label (RFC 1035 §2.3.4). Longer: FORMERR, or a zone file error.
+pub const LABEL_OCTETS: usize = 63;
+
+/// Labels of a name without the root: 127 of one octet fill 255 octets.
+pub const LABELS: usize = 127;
+
+/// Octets of a message header (RFC 1035 §4.1.1). Shorter datagrams are dropped.
+pub const HEADER_OCTETS: usize = 12;
+
+/// Octets of a UDP answer to a query without EDNS (RFC 1035 §4.2.1); also the least that an OPT record can ask for
+/// (RFC 6891 §6.2.3).
+pub const UDP_OCTETS_WITHOUT_EDNS: usize = 512;
+
+/// Octets of the largest UDP answer unless `--udp-size` says otherwise: 1280 (least IPv6 MTU) less headers, the number
+/// of DNS Flag Day 2020 and the default of NSD and Knot. More is truncated, and the client asks again over TCP.
+pub const UDP_OCTETS: usize = 1232;
+
+/// Octets of any message: the length over TCP has 16 bits (RFC 1035 §4.2.2).
+pub const MESSAGE_OCTETS: usize = 65_535;
+
+/// CNAME and DNAME records followed in one answer; NSD's number. The client follows the rest.
+pub const CHAIN_LINKS: usize = 10;
+
+/// Suffixes remembered for name compression in one answer. Names after that are only compressed against the earlier.
+pub const COMPRESSION_ENTRIES: usize = 100;
+
+/// Names in an answer whose addresses are looked up for the additional section. The client looks up the rest.
+pub const ADDITIONAL_NAMES: usize = 64;
+
+/// Octets of all records of one RRset: more cannot be sent in one message with header, question and OPT record.
+/// The zone is refused.
+pub const RRSET_OCTETS: usize = MESSAGE_OCTETS - HEADER_OCTETS - (NAME_OCTETS + 4) - 17;
+
+/// Octets of one zone file entry, its comments and line breaks included: an rdata of 65535 octets, each written as
+/// `\DDD`, with room for line breaks. The zone is refused.
+pub const ENTRY_OCTETS: usize = 512 * 1024;
+
+/// Seconds of the largest TTL (RFC 2181 §8); what is above counts as negative. The zone is refused.
+pub const TTL_SECONDS: u32 = i32::MAX as u32;
+
+/// Warnings kept for one zone; of the rest only the number.
+pub const WARNINGS: usize = 8;
+
+/// Octets read at once from the archive of zone files.
+pub const READ_AHEAD_OCTETS: usize = 16 * 1024;
+
+const _: () = assert!(UDP_OCTETS >= UDP_OCTETS_WITHOUT_EDNS && UDP_OCTETS <= MESSAGE_OCTETS);
+const _: () = assert!(LABELS * 2 < NAME_OCTETS);

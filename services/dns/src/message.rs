@@ -1,0 +1,306 @@
+//! The answer, written behind the question in the same buffer; whole RRsets or nothing (RFC 2181 §9).
+//!
+//! Owners are pointers, since each owner's name already stands in the message: in the question, or in the data of a
+//! record before. Sets without names in their data are copied as they are; in the others, names of the types of RFC 1035
+//! are compressed (RFC 3597 §4).
+
+use crate::limits::{ADDITIONAL_NAMES, COMPRESSION_ENTRIES, HEADER_OCTETS, NAME_OCTETS};
+use crate::name::{HashKey, Name};
+use crate::types::{Additional, NameLayout};
+use crate::zone::{RECORD_HEADER, Set, records};
+
+/// Pointers have 14 bits (RFC 1035 §4.1.4).
+const POINTER_REACH: usize = 0x4000;
+
+/// A section of the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    /// What was asked for.
+    Answer,
+    /// Who knows more, or that nobody does.
+    Authority,
+    /// Addresses of names in the other two.
+    Additional,
+}
+
+/// A name somewhere in the message whose addresses may be worth adding.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Where in the message.
+    pub offset: usize,
+    /// Whether glue will do.
+    pub glue: bool,
+}
+
+/// What the writer remembers of the message; kept from one to the next, since it is large.
+pub struct Memory {
+    /// Hashes of names in the message, and where they are.
+    names: [(u64, u16); COMPRESSION_ENTRIES],
+    names_used: usize,
+    targets: [Target; ADDITIONAL_NAMES],
+    targets_used: usize,
+    name: Name,
+}
+
+impl Memory {
+    /// Remembers nothing.
+    pub fn new(key: &HashKey) -> Memory {
+        Memory {
+            names: [(0, 0); COMPRESSION_ENTRIES],
+            names_used: 0,
+            targets: [Target { offset: 0, glue: false }; ADDITIONAL_NAMES],
+            targets_used: 0,
+            name: Name::root(key),
+        }
+    }
+}
+
+/// Writes an answer.
+pub struct Writer<'a> {
+    buffer: &'a mut [u8],
+    length: usize,
+    limit: usize,
+    question: &'a Name,
+    key: &'a HashKey,
+    memory: &'a mut Memory,
+    /// Records in each section.
+    pub counts: [u16; 3],
+}
+
+impl<'a> Writer<'a> {
+    /// Starts behind the question, which ends at `length`; `limit` is where the answer has to end.
+    pub fn new(
+        buffer: &'a mut [u8],
+        (length, limit): (usize, usize),
+        question: &'a Name,
+        key: &'a HashKey,
+        memory: &'a mut Memory,
+    ) -> Writer<'a> {
+        (memory.names_used, memory.targets_used) = (0, 0);
+        Writer { buffer, length, limit, question, key, memory, counts: [0; 3] }
+    }
+
+    /// Octets written, question included.
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
+    /// The message so far.
+    pub fn message(&self) -> &[u8] {
+        &self.buffer[..self.length]
+    }
+
+    /// Adds a set whose owner's name stands at `owner`; with another TTL, if one is given. False if it does not fit: then
+    /// nothing is added.
+    #[inline]
+    #[must_use]
+    pub fn add(&mut self, section: Section, owner: usize, set: Set<'_>, ttl: Option<u32>) -> bool {
+        let before = (self.length, self.memory.names_used, self.memory.targets_used);
+        let names = set.rtype().names();
+        let mut added = 0;
+        for (count, octets) in set.fragments() {
+            let fits = match names {
+                None if owner == HEADER_OCTETS => self.put(octets).is_some(),
+                _ => records(octets)
+                    .all(|record| self.add_record(section, owner, record, names, ttl).is_some()),
+            };
+            if !fits {
+                (self.length, self.memory.names_used, self.memory.targets_used) = before;
+                return false;
+            }
+            added += count;
+        }
+        self.counts[section as usize] += added;
+        true
+    }
+
+    /// Adds a CNAME record that leads from the name at `owner` to `target`; where the target stands, if it fits.
+    #[must_use]
+    pub fn add_cname(&mut self, owner: usize, target: &Name, ttl: u32) -> Option<usize> {
+        let layout = NameLayout { skip: 0, count: 1, compress: true, additional: Additional::No };
+        let mut record = [0; RECORD_HEADER + NAME_OCTETS];
+        record[..6].copy_from_slice(&[0, 0, 0, 5, 0, 1]);
+        record[6..10].copy_from_slice(&ttl.to_be_bytes());
+        record[RECORD_HEADER..][..target.wire().len()].copy_from_slice(target.wire());
+        let record = &record[..RECORD_HEADER + target.wire().len()];
+        let before = (self.length, self.memory.names_used);
+        if self.add_record(Section::Answer, owner, record, Some(layout), None).is_none() {
+            (self.length, self.memory.names_used) = before;
+            return None;
+        }
+        self.counts[Section::Answer as usize] += 1;
+        self.data_of_record_at(before.0)
+    }
+
+    /// Where the data of the record that starts at `at` is.
+    pub fn data_of_record_at(&self, at: usize) -> Option<usize> {
+        Some(end_of_name(self.message(), at)? + RECORD_HEADER - 2)
+    }
+
+    /// Where the name is that lacks the first `labels` labels of the name at `at`.
+    pub fn suffix(&self, mut at: usize, labels: usize) -> usize {
+        for _ in 0..labels {
+            at = follow(self.message(), at);
+            at += 1 + usize::from(self.buffer[at]);
+        }
+        follow(self.message(), at)
+    }
+
+    /// The names whose addresses may be worth adding.
+    pub fn target(&self, number: usize) -> Option<Target> {
+        self.memory.targets[..self.memory.targets_used].get(number).copied()
+    }
+
+    /// Appends octets, as they are, if they fit.
+    #[must_use]
+    pub fn put(&mut self, octets: &[u8]) -> Option<()> {
+        let end = self.length + octets.len();
+        if end > self.limit {
+            return None;
+        }
+        self.buffer.get_mut(self.length..end)?.copy_from_slice(octets);
+        self.length = end;
+        Some(())
+    }
+
+    /// Makes room for what has been kept back until now.
+    pub fn raise_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
+    fn add_record(
+        &mut self,
+        section: Section,
+        owner: usize,
+        record: &[u8],
+        names: Option<NameLayout>,
+        ttl: Option<u32>,
+    ) -> Option<()> {
+        self.put_owner(owner)?;
+        let start = self.length;
+        match names {
+            None => self.put(&record[2..])?,
+            Some(layout) => self.put_with_names(section, record, layout)?,
+        }
+        if let Some(ttl) = ttl {
+            self.buffer.get_mut(start + 4..start + 8)?.copy_from_slice(&ttl.to_be_bytes());
+        }
+        Some(())
+    }
+
+    fn put_owner(&mut self, owner: usize) -> Option<()> {
+        if owner < POINTER_REACH {
+            return self.put(&(0xC000 | owner as u16).to_be_bytes());
+        }
+        self.memory.name.read_compressed(&self.buffer[..self.length], owner, self.key).ok()?;
+        let mut wire = [0; NAME_OCTETS];
+        let length = self.memory.name.wire().len();
+        wire[..length].copy_from_slice(self.memory.name.wire());
+        self.put(&wire[..length])
+    }
+
+    fn put_with_names(&mut self, section: Section, record: &[u8], layout: NameLayout) -> Option<()> {
+        self.put(record.get(2..RECORD_HEADER + layout.skip)?)?;
+        let data = self.length - layout.skip;
+        let mut rest = record.get(RECORD_HEADER + layout.skip..)?;
+        for number in 0..layout.count {
+            let offset = self.length;
+            rest = rest.get(self.put_name(rest, layout.compress)?..)?;
+            if number == 0 && layout.additional != Additional::No && section != Section::Additional {
+                self.remember_target(Target { offset, glue: layout.additional == Additional::Glue });
+            }
+        }
+        self.put(rest)?;
+        let length = (self.length - data) as u16;
+        self.buffer.get_mut(data - 2..data)?.copy_from_slice(&length.to_be_bytes());
+        Some(())
+    }
+
+    /// Writes a name; returns how many octets it has uncompressed.
+    fn put_name(&mut self, octets: &[u8], compress: bool) -> Option<usize> {
+        let length = self.memory.name.read(octets, self.key).ok()?;
+        let labels = self.memory.name.labels();
+        let (label, pointer) = match self.find_suffix().filter(|_| compress) {
+            Some((label, pointer)) => (label, Some(pointer)),
+            None => (labels, None),
+        };
+        let unknown = self.memory.name.offset(label);
+        self.remember_suffixes(label);
+        self.put(octets.get(..unknown)?)?;
+        match pointer {
+            Some(pointer) => self.put(&(0xC000 | pointer as u16).to_be_bytes())?,
+            None => self.put(&[0])?,
+        }
+        Some(length)
+    }
+
+    /// The longest suffix of the name in memory that stands in the message, and where. The root alone is no gain.
+    fn find_suffix(&self) -> Option<(usize, usize)> {
+        let (name, names) = (&self.memory.name, &self.memory.names[..self.memory.names_used]);
+        (0..name.labels()).find_map(|label| {
+            let hash = name.hash(label);
+            // In the question's name, only the suffix with as many labels can be the same.
+            let in_question = (self.question.labels() + label).checked_sub(name.labels());
+            if let Some(at) = in_question.filter(|at| self.question.hash(*at) == hash)
+                && self.question.suffix(at) == name.suffix(label)
+            {
+                return Some((label, HEADER_OCTETS + self.question.offset(at)));
+            }
+            let offset =
+                names.iter().find(|(known, _)| *known == hash).map(|(_, offset)| usize::from(*offset))?;
+            is_at(self.message(), offset, name.suffix(label)).then_some((label, offset))
+        })
+    }
+
+    /// Remembers where the first `labels` suffixes of the name in memory come to stand.
+    fn remember_suffixes(&mut self, labels: usize) {
+        let Memory { names, names_used, name, .. } = &mut *self.memory;
+        for label in 0..labels {
+            let offset = self.length + name.offset(label);
+            let Some(free) = names.get_mut(*names_used).filter(|_| offset < POINTER_REACH) else { return };
+            *free = (name.hash(label), offset as u16);
+            *names_used += 1;
+        }
+    }
+
+    fn remember_target(&mut self, target: Target) {
+        if let Some(free) = self.memory.targets.get_mut(self.memory.targets_used) {
+            *free = target;
+            self.memory.targets_used += 1;
+        }
+    }
+}
+
+/// Follows a pointer, if there is one; they never lead to another of ours.
+fn follow(message: &[u8], at: usize) -> usize {
+    match message.get(at..at + 2) {
+        Some(&[high, low]) if high >= 0xC0 => usize::from(u16::from_be_bytes([high & 0x3F, low])),
+        _ => at,
+    }
+}
+
+/// Whether the name at `at` is `name`, which is in lower case.
+fn is_at(message: &[u8], mut at: usize, name: &[u8]) -> bool {
+    let mut rest = name;
+    while let Some((&length, _)) = rest.split_first() {
+        at = follow(message, at);
+        let octets = 1 + usize::from(length);
+        let same =
+            message.get(at..at + octets).is_some_and(|there| there.eq_ignore_ascii_case(&rest[..octets]));
+        if !same {
+            return false;
+        }
+        (at, rest) = (at + octets, &rest[octets..]);
+    }
+    true
+}
+
+fn end_of_name(message: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        match *message.get(at)? {
+            0 => return Some(at + 1),
+            0xC0.. => return Some(at + 2),
+            length => at += 1 + usize::from(length),
+        }
+    }
+}
