@@ -28,6 +28,7 @@
 //! served when they are asked for, not added by themselves. No recursion, ever.
 
 mod authority;
+pub mod content;
 pub mod limits;
 mod message;
 mod name;
