@@ -1,0 +1,73 @@
+//! Everything that is bounded: unit, why so much, and what happens beyond.
+
+/// Frames taken in one turn before other work gets its turn. Enough that a turn's fixed cost (a clock reading, a look at
+/// the executor's futex) vanishes, few enough that a timer is at most some hundred microseconds late.
+pub const BATCH: usize = 64;
+
+/// Turns with nothing but fast-path frames after which the clock is read for the sake of timers, although nothing asked.
+pub const TURNS_PER_CLOCK: u32 = 16;
+
+/// Segments one flow may send in one visit before the others get their turn.
+pub const SEGMENTS_PER_VISIT: usize = 32;
+
+/// Bytes of a UDP or ICMP packet put together from fragments; what is longer is dropped and counted. The number of
+/// packets being put together at once is smoltcp's feature `reassembly-buffer-count-4`, so that is 64 KiB in all.
+pub const REASSEMBLED_BYTES: usize = 16 * 1024;
+
+/// Seconds until an incomplete packet is forgotten (RFC 1122 §3.3.2 wants 60 at most, attackers like them long).
+pub const REASSEMBLY_SECONDS: u64 = 15;
+
+/// Connections of the whole image. Beyond it a SYN is dropped and counted. Memory is what really limits: 10 000 connections
+/// of 2 KiB to receive and 4 KiB to send are about 75 MB.
+pub const FLOWS: usize = 65_536;
+
+/// Connections in SYN-RECEIVED per listener. When one more comes the oldest is dropped, so that a flood of SYNs from
+/// addresses that do not exist displaces itself rather than us (RFC 4987 §3.4).
+pub const HALF_OPEN: usize = 256;
+
+/// Seconds a connection may stay in SYN-RECEIVED: time for three retransmissions of a SYN-ACK.
+pub const HALF_OPEN_SECONDS: u64 = 8;
+
+/// Connections in TIME-WAIT, each with its buffers for 10 s (smoltcp's value). The oldest goes first; if its peer
+/// retransmits a FIN it gets a RST.
+pub const TIME_WAIT: usize = 1_024;
+
+/// Seconds a connection that the service has let go of may take to finish without hearing from its peer.
+pub const CLOSING_SECONDS: u64 = 30;
+
+/// Seconds without an answer until an attempt to connect fails.
+pub const CONNECT_SECONDS: u64 = 30;
+
+/// Answers a second to packets that nobody asked for: ICMP errors and RSTs (RFC 1812 §4.3.2.8). Beyond it they are dropped
+/// and counted, so that nobody is flooded through us.
+pub const ERRORS_PER_SECOND: u64 = 100;
+
+/// Errors that may be sent at once after a quiet time.
+pub const ERROR_BURST: u64 = 50;
+
+/// UDP sockets, responders included. Each is looked at for every datagram off the fast path.
+pub const UDP_SOCKETS: usize = 32;
+
+/// Listening ports, looked through for each SYN.
+pub const LISTENERS: usize = 16;
+
+/// Milliseconds that a UDP datagram waits for its neighbour's hardware address before what the socket holds is dropped.
+pub const UNRESOLVED_MS: u64 = 3_000;
+
+/// Boot arguments.
+pub const ARGUMENTS: usize = 256;
+
+/// Bytes of one boot argument.
+pub const ARGUMENT_BYTES: usize = 4_096;
+
+/// Bytes of a configuration document.
+pub const DOCUMENT_BYTES: usize = 256 * 1024;
+
+/// Tables and arrays inside each other in a configuration document.
+pub const DOCUMENT_DEPTH: usize = 16;
+
+/// Modules named in `--log-level`.
+pub const LOG_MODULES: usize = 64;
+
+const _: () = assert!(REASSEMBLED_BYTES <= 65_535 && HALF_OPEN <= FLOWS && TIME_WAIT <= FLOWS);
+const _: () = assert!(ERROR_BURST <= ERRORS_PER_SECOND);

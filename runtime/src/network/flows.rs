@@ -1,0 +1,195 @@
+//! The table of TCP connections: four-tuple to flow in one hash lookup, whatever their number.
+//!
+//! smoltcp looks through every socket of a set for every packet. So each connection has a `SocketSet` of its own, and a
+//! segment is matched to it here. Hashes are keyed at random (the standard library's SipHash): an attacker chooses the
+//! addresses and ports, and must not be able to choose collisions.
+
+use super::{listener::ListenerId, timers::Micros};
+use smoltcp::{
+    iface::{SocketHandle, SocketSet, SocketStorage},
+    socket::tcp,
+};
+use std::{
+    collections::{HashMap, TryReserveError},
+    hash::{Hash, Hasher},
+    net::SocketAddr,
+};
+
+/// A connection's four-tuple, IPv4 addresses mapped into IPv6 ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FourTuple([u8; 36]);
+
+impl FourTuple {
+    pub fn new(local: SocketAddr, remote: SocketAddr) -> Self {
+        let mut bytes = [0; 36];
+        for (half, address) in bytes.chunks_exact_mut(18).zip([local, remote]) {
+            let ip = match address.ip() {
+                std::net::IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+                std::net::IpAddr::V6(ip) => ip,
+            };
+            half[..16].copy_from_slice(&ip.octets());
+            half[16..].copy_from_slice(&address.port().to_be_bytes());
+        }
+        Self(bytes)
+    }
+
+    /// The two ends: ours and the peer's.
+    pub fn addresses(&self) -> (SocketAddr, SocketAddr) {
+        let end = |half: &[u8]| {
+            let ip = <[u8; 16]>::try_from(&half[..16]).expect("a half has 18 bytes");
+            let port = u16::from_be_bytes([half[16], half[17]]);
+            SocketAddr::new(std::net::Ipv6Addr::from(ip).to_canonical(), port)
+        };
+        (end(&self.0[..18]), end(&self.0[18..]))
+    }
+}
+
+impl Hash for FourTuple {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(&self.0);
+    }
+}
+
+/// Names a flow, and no other flow that has its place later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FlowId {
+    index: u32,
+    generation: u32,
+}
+
+impl FlowId {
+    #[cfg(test)]
+    pub const fn for_test(index: u32) -> Self {
+        Self { index, generation: 0 }
+    }
+}
+
+/// Who holds a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// A listener, until the handshake is done.
+    HalfOpen,
+    /// A listener, until it is accepted.
+    Backlog,
+    /// A `TcpStream`.
+    Stream,
+    /// Nobody: it finishes on its own.
+    Nobody,
+}
+
+/// One TCP connection.
+pub struct Flow {
+    /// Its socket, alone.
+    pub set: SocketSet<'static>,
+    handle: SocketHandle,
+    pub tuple: FourTuple,
+    pub holder: Holder,
+    /// The listener it came from; `None` if we connected.
+    pub listener: Option<ListenerId>,
+    /// Whether it is in the list of flows to visit.
+    pub dirty: bool,
+    /// Whether it waits for a neighbour's hardware address.
+    pub unresolved: bool,
+    /// Whether it is in the queue of those in TIME-WAIT.
+    pub time_wait: bool,
+    /// Its earliest entry in the timer heap.
+    pub armed: Option<Micros>,
+}
+
+impl Flow {
+    /// A flow around `socket`, if there is memory.
+    pub fn new(
+        socket: tcp::Socket<'static>,
+        tuple: FourTuple,
+        holder: Holder,
+        listener: Option<ListenerId>,
+    ) -> Result<Self, TryReserveError> {
+        let mut storage = Vec::new();
+        storage.try_reserve_exact(1)?;
+        storage.push(SocketStorage::EMPTY);
+        let mut set = SocketSet::new(storage);
+        let handle = set.add(socket);
+        Ok(Self {
+            set,
+            handle,
+            tuple,
+            holder,
+            listener,
+            dirty: false,
+            unresolved: false,
+            time_wait: false,
+            armed: None,
+        })
+    }
+
+    pub fn socket(&self) -> &tcp::Socket<'static> {
+        self.set.get(self.handle)
+    }
+
+    pub fn socket_mut(&mut self) -> &mut tcp::Socket<'static> {
+        self.set.get_mut(self.handle)
+    }
+}
+
+/// All flows.
+#[derive(Default)]
+pub struct Flows {
+    slots: Vec<(u32, Option<Flow>)>,
+    free: Vec<u32>,
+    by_tuple: HashMap<FourTuple, FlowId>,
+}
+
+impl Flows {
+    pub fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    pub fn find(&self, tuple: &FourTuple) -> Option<FlowId> {
+        self.by_tuple.get(tuple).copied()
+    }
+
+    pub fn get(&self, id: FlowId) -> Option<&Flow> {
+        self.slots.get(id.index as usize).filter(|slot| slot.0 == id.generation)?.1.as_ref()
+    }
+
+    pub fn get_mut(&mut self, id: FlowId) -> Option<&mut Flow> {
+        self.slots.get_mut(id.index as usize).filter(|slot| slot.0 == id.generation)?.1.as_mut()
+    }
+
+    /// Adds a flow, whose four-tuple nobody else has.
+    pub fn insert(&mut self, flow: Flow) -> Result<FlowId, TryReserveError> {
+        self.by_tuple.try_reserve(1)?;
+        let index = match self.free.pop() {
+            Some(index) => index,
+            None => {
+                self.slots.try_reserve(1)?;
+                self.free.try_reserve(self.slots.len() + 1 - self.free.len())?; // so that remove() cannot fail
+                self.slots.push((0, None));
+                self.slots.len() as u32 - 1
+            }
+        };
+        let (generation, slot) = &mut self.slots[index as usize];
+        let id = FlowId { index, generation: *generation };
+        self.by_tuple.insert(flow.tuple, id);
+        *slot = Some(flow);
+        Ok(id)
+    }
+
+    /// Removes a flow, whose identifier is never valid again.
+    pub fn remove(&mut self, id: FlowId) -> Option<Flow> {
+        let (generation, slot) =
+            self.slots.get_mut(id.index as usize).filter(|slot| slot.0 == id.generation)?;
+        let flow = slot.take()?;
+        *generation = generation.wrapping_add(1);
+        self.free.push(id.index);
+        self.forget_tuple(id, &flow.tuple);
+        Some(flow)
+    }
+
+    /// Lets another flow have this one's four-tuple: its connection is over, only its data is still wanted.
+    pub fn forget_tuple(&mut self, id: FlowId, tuple: &FourTuple) {
+        if self.by_tuple.get(tuple) == Some(&id) {
+            self.by_tuple.remove(tuple);
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Datagrams answered below the sockets: for protocols that keep no state between a question and its answer.
+//!
+//! The answer is written over the question, in the very buffer the frame was received in, and leaves in that frame. What
+//! the classifier does not take (IPv4 options, fragments, broadcasts) reaches the same [`Responder`] through a UDP socket.
+
+use super::{
+    Network, Refused,
+    classify::{Datagram, Reason},
+    stack::Stack,
+    udp::new_socket,
+};
+use crate::limits::UDP_SOCKETS;
+use smoltcp::{iface::SocketHandle, socket::udp};
+use std::net::SocketAddr;
+
+/// Bytes queued on a responder's slow path, in each direction.
+const SLOW_QUEUE_BYTES: usize = 16 * 1024;
+/// Datagrams queued on a responder's slow path, in each direction.
+const SLOW_QUEUE: usize = 32;
+
+/// Answers datagrams, one at a time, without waiting for anything.
+///
+/// It is called while the network is at work: it must not use the network, and there is no task to await in.
+pub trait Responder {
+    /// `buffer[..length]` is the payload that `source` sent; the rest of `buffer` is room for a longer answer, as much as a
+    /// frame takes. Writes the answer over it and returns its length, or `None` to send nothing.
+    fn respond(&mut self, source: SocketAddr, buffer: &mut [u8], length: usize) -> Option<usize>;
+}
+
+pub(super) struct Responding {
+    port: u16,
+    handle: SocketHandle,
+    responder: Box<dyn Responder>,
+}
+
+impl Network {
+    /// Answers datagrams to `port` with `responder`, from now on.
+    pub fn respond(&self, port: u16, responder: Box<dyn Responder>) -> Result<(), Refused> {
+        let mut stack = self.borrow_mut();
+        if stack.udp_port_taken(port) {
+            return Err(Refused::PortTaken(port));
+        }
+        if stack.udp_sockets.len() + stack.responders.len() >= UDP_SOCKETS {
+            return Err(Refused::TooManySockets);
+        }
+        let mut socket = new_socket(SLOW_QUEUE, SLOW_QUEUE_BYTES).map_err(|_| Refused::NoMemory)?;
+        socket.bind(port).map_err(|_| Refused::PortTaken(port))?;
+        let handle = stack.base.add(socket);
+        stack.responders.push(Responding { port, handle, responder });
+        Ok(())
+    }
+}
+
+impl Stack {
+    /// The fast path. Whether the datagram's port has a responder.
+    #[inline]
+    pub(super) fn answer(&mut self, datagram: Datagram, length: usize) -> bool {
+        let Some(entry) = self.responders.iter_mut().find(|entry| entry.port == datagram.port) else {
+            return false;
+        };
+        if !datagram.verify(&self.frame[..length]) {
+            self.counters.dropped(Reason::Checksum);
+            return true;
+        }
+        let source = datagram.source(&self.frame);
+        let buffer = &mut self.frame[datagram.payload()..];
+        let room = buffer.len();
+        match entry.responder.respond(source, buffer, datagram.length).filter(|&answer| answer <= room) {
+            Some(answer) => {
+                let end = datagram.answer(&mut self.frame, answer);
+                self.device.transmit(&self.frame[..end]);
+                self.counters.fast_answers += 1;
+                self.counters.frames_out += 1;
+            }
+            None => self.counters.unanswered += 1,
+        }
+        true
+    }
+
+    /// Answers what came through the responders' sockets.
+    pub(super) fn answer_slowly(&mut self) {
+        for entry in &mut self.responders {
+            let socket = self.base.get_mut::<udp::Socket>(entry.handle);
+            while socket.can_recv() && socket.can_send() {
+                let Ok((payload, metadata)) = socket.recv() else { break };
+                let length = payload.len().min(self.frame.len());
+                self.frame[..length].copy_from_slice(&payload[..length]);
+                let source = metadata.endpoint;
+                let source = SocketAddr::new(source.addr.into(), source.port);
+                let room = self.frame.len() - datagram_overhead(source);
+                let answer = entry.responder.respond(source, &mut self.frame[..room], length.min(room));
+                match answer.filter(|&answer| answer <= room) {
+                    Some(answer) if socket.send_slice(&self.frame[..answer], metadata).is_ok() => {}
+                    _ => self.counters.unanswered += 1,
+                }
+            }
+        }
+    }
+
+    /// The sockets of the responders, for the watch over neighbours that do not answer.
+    pub(super) fn responder_sockets(&self) -> impl Iterator<Item = (u16, SocketHandle)> {
+        self.responders.iter().map(|entry| (entry.port, entry.handle))
+    }
+}
+
+/// Bytes of a frame before a datagram's payload.
+fn datagram_overhead(source: SocketAddr) -> usize {
+    Datagram { ipv6: source.is_ipv6(), port: 0, length: 0 }.payload()
+}

@@ -1,0 +1,3 @@
+//! Whole networks against each other on the desk.
+
+mod streams;

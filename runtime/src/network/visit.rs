@@ -1,0 +1,193 @@
+//! Visits: what a flow or the base sockets want to send, and what became of them.
+
+use super::{
+    flows::{FlowId, Holder},
+    stack::{Sockets, Stack},
+    timers::Micros,
+};
+use crate::limits::{CLOSING_SECONDS, SEGMENTS_PER_VISIT, TIME_WAIT};
+use smoltcp::{
+    iface::SocketSet,
+    socket::tcp::{self, State},
+    time::{Duration, Instant},
+};
+
+/// Microseconds until a socket that wants to send at once but did not is asked again.
+const RETRY_MICROS: Micros = 1_000;
+/// Microseconds for which smoltcp leaves a socket alone whose neighbour it is asking for.
+const DISCOVERY_MICROS: Micros = 1_000_000;
+/// Packets the base sockets may send in one visit.
+const PACKETS_PER_VISIT: usize = 64;
+
+impl Stack {
+    /// Puts a flow on the list of those to visit in this turn or the next.
+    pub(super) fn mark_dirty(&mut self, id: FlowId) {
+        if let Some(flow) = self.flows.get_mut(id).filter(|flow| !flow.dirty) {
+            flow.dirty = true;
+            self.dirty.push(id);
+        }
+    }
+
+    /// Visits again the flows that wait for a hardware address: one may have come.
+    pub(super) fn retry_unresolved(&mut self) {
+        for id in std::mem::take(&mut self.unresolved) {
+            if let Some(flow) = self.flows.get_mut(id) {
+                flow.unresolved = false;
+                self.mark_dirty(id);
+            }
+        }
+    }
+
+    /// Lets a flow send, then sees what became of it.
+    pub(super) fn visit_flow(&mut self, id: FlowId) {
+        let Some(flow) = self.flows.get_mut(id) else { return };
+        flow.dirty = false;
+        self.visits += 1;
+        let finished = (0..SEGMENTS_PER_VISIT).any(|_| !self.egress(Sockets::Flow(id)));
+        if !finished {
+            self.mark_dirty(id);
+        }
+        if self.advance(id) {
+            self.remove_flow(id);
+        } else {
+            self.arm(id);
+        }
+    }
+
+    /// Moves a flow from holder to holder as its state asks for. Whether it is over and nobody wants it.
+    fn advance(&mut self, id: FlowId) -> bool {
+        let Some(flow) = self.flows.get_mut(id) else { return false };
+        let socket = flow.socket();
+        let over = is_over(socket);
+        match flow.holder {
+            // A RST takes a half-open connection back to LISTEN.
+            Holder::HalfOpen => match socket.state() {
+                State::SynReceived => false,
+                State::Listen => true,
+                _ if over => true,
+                _ => {
+                    self.establish(id);
+                    false
+                }
+            },
+            Holder::Backlog => over,
+            Holder::Stream => {
+                if over {
+                    let tuple = flow.tuple;
+                    self.flows.forget_tuple(id, &tuple);
+                }
+                false
+            }
+            Holder::Nobody => {
+                if socket.can_recv() {
+                    // RFC 1122 §4.2.2.13: data after the close is answered with a RST, so that the peer knows it is lost.
+                    flow.socket_mut().abort();
+                    self.mark_dirty(id);
+                } else if socket.state() == State::TimeWait && !flow.time_wait {
+                    flow.time_wait = true;
+                    self.time_wait.push_back(id);
+                    self.bound_time_wait();
+                }
+                over
+            }
+        }
+    }
+
+    /// A handshake is done: the connection waits to be accepted.
+    fn establish(&mut self, id: FlowId) {
+        let Some(flow) = self.flows.get_mut(id) else { return };
+        flow.holder = Holder::Backlog;
+        let listener = flow.listener;
+        if let Some(listening) = self.listeners.iter_mut().find(|listening| Some(listening.id) == listener) {
+            flow.socket_mut().set_timeout(listening.options.idle_timeout.map(Into::into));
+            listening.half_open -= 1;
+            listening.queue.push_back(id);
+            self.counters.connections += 1;
+            if let Some(waker) = listening.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    fn bound_time_wait(&mut self) {
+        while self.time_wait.len() > TIME_WAIT {
+            let Some(oldest) = self.time_wait.pop_front() else { return };
+            if self.flows.get(oldest).is_some() {
+                self.counters.time_wait_dropped += 1;
+                self.remove_flow(oldest);
+            }
+        }
+    }
+
+    /// Notes when the flow wants to be visited next.
+    fn arm(&mut self, id: FlowId) {
+        let Some(flow) = self.flows.get_mut(id) else { return };
+        let wanted =
+            self.interface.poll_at(Instant::from_micros(self.now), &flow.set).map(|at| at.total_micros());
+        if wanted == Some(self.now + DISCOVERY_MICROS) && !flow.unresolved {
+            flow.unresolved = true;
+            self.unresolved.push(id);
+        }
+        let wanted = wanted.map(|at| if at <= self.now { self.now + RETRY_MICROS } else { at });
+        flow.armed = self.timers.arm(id, flow.armed, wanted);
+    }
+
+    /// Takes a flow out of everything.
+    pub(super) fn remove_flow(&mut self, id: FlowId) {
+        let Some(flow) = self.flows.remove(id) else { return };
+        if let Some(listening) =
+            self.listeners.iter_mut().find(|listening| Some(listening.id) == flow.listener)
+        {
+            listening.connections -= 1;
+            match flow.holder {
+                Holder::HalfOpen => listening.half_open -= 1,
+                Holder::Backlog => listening.queue.retain(|&queued| queued != id),
+                Holder::Stream | Holder::Nobody => {}
+            }
+        }
+    }
+
+    /// The service lets go of a connection: it ends on its own, gracefully if everything that came was read.
+    pub(super) fn let_go(&mut self, id: FlowId) {
+        let Some(flow) = self.flows.get_mut(id) else { return };
+        flow.holder = Holder::Nobody;
+        let socket = flow.socket_mut();
+        if socket.can_recv() {
+            socket.abort(); // RFC 1122 §4.2.2.13, as above
+        } else {
+            socket.close();
+            socket.set_timeout(Some(Duration::from_secs(CLOSING_SECONDS)));
+            socket.set_keep_alive(None);
+        }
+        self.mark_dirty(id);
+    }
+
+    /// Lets the base sockets send and everything hear of what they received.
+    pub(super) fn visit_base(&mut self) {
+        self.base_dirty = false;
+        self.answer_slowly();
+        self.handle_addressing();
+        self.drop_unresolved_datagrams();
+        for _ in 0..PACKETS_PER_VISIT {
+            let sent = self.egress(Sockets::Base);
+            // A large datagram leaves as fragments, one with each call; all of them must be gone before the next one.
+            let fragments =
+                self.interface.poll_at(Instant::from_micros(self.now), &SocketSet::new(Vec::new())).is_some();
+            if !sent && !fragments {
+                break;
+            }
+        }
+        let wanted =
+            self.interface.poll_at(Instant::from_micros(self.now), &self.base).map(|at| at.total_micros());
+        self.base_deadline = [wanted, self.addressing.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+            .map(|at| if at <= self.now { self.now + RETRY_MICROS } else { at });
+    }
+}
+
+/// Whether nothing more will be sent or received: also the RST of an aborted connection has left.
+pub(super) fn is_over(socket: &tcp::Socket) -> bool {
+    socket.state() == State::Closed && socket.remote_endpoint().is_none()
+}
