@@ -1,0 +1,197 @@
+//! The keys that all services have.
+
+use super::{Argument, Configuration, Error};
+use crate::{
+    limits::LOG_MODULES,
+    network::{Fixed, Settings, Source},
+};
+use log::LevelFilter;
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+};
+
+/// Arguments of every service. `--syslog` and `--monitor` join when there is something behind them.
+pub const ARGUMENTS: &[Argument] = &[
+    Argument {
+        name: "name",
+        value: "NAME",
+        help: "what the image calls itself in logs; the service's name if not given",
+    },
+    Argument {
+        name: "ipv4",
+        value: "ADDRESS/BITS|dhcp|none",
+        help: "IPv4 address and network; from DHCP if not given",
+    },
+    Argument { name: "ipv4-gateway", value: "ADDRESS", help: "IPv4 router; none if not given" },
+    Argument {
+        name: "ipv6",
+        value: "ADDRESS/BITS|auto|none",
+        help: "IPv6 address and network; from routers if not given",
+    },
+    Argument { name: "ipv6-gateway", value: "ADDRESS", help: "IPv6 router; none if not given" },
+    Argument {
+        name: "dns",
+        value: "ADDRESS,...",
+        help: "name servers; those that DHCP or routers name if not given",
+    },
+    Argument {
+        name: "log-level",
+        value: "LEVEL,MODULE=LEVEL,...",
+        help: "off, error, warn, info, debug or trace; info if not given",
+    },
+];
+
+/// Values of the common keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Common {
+    /// `--name`.
+    pub name: Option<String>,
+    /// `--ipv4`, `--ipv6`, their gateways and `--dns`.
+    pub network: Settings,
+    /// `--log-level`.
+    pub levels: Levels,
+}
+
+/// What is logged: a level for all modules and others for some.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Levels {
+    /// Where no module's own level applies.
+    pub default: LevelFilter,
+    /// Modules with theirs; the longest name that fits wins.
+    pub modules: Vec<(String, LevelFilter)>,
+}
+
+impl Default for Levels {
+    fn default() -> Self {
+        Self { default: LevelFilter::Info, modules: Vec::new() }
+    }
+}
+
+impl Common {
+    pub(super) fn take(configuration: &mut Configuration) -> Result<Self, Error> {
+        let name: Option<String> = configuration.take("name")?;
+        let ipv4 = configuration.take("ipv4")?.unwrap_or_default();
+        let ipv6 = configuration.take("ipv6")?.unwrap_or_default();
+        let settings = Settings {
+            ipv4: configuration.take_gateway::<Ipv4Addr>("ipv4", ipv4)?,
+            ipv6: configuration.take_gateway::<Ipv6Addr>("ipv6", ipv6)?,
+            dns: configuration.take_list("dns")?,
+        };
+        Ok(Self { name, network: settings, levels: configuration.take_levels()? })
+    }
+}
+
+impl Configuration {
+    fn take<T: FromConfiguration>(&mut self, key: &str) -> Result<Option<T>, Error> {
+        let Some(value) = self.values.remove(key) else { return Ok(None) };
+        T::parse(value.text()?).map(Some).map_err(|problem| value.error(problem))
+    }
+
+    fn take_list<T: FromConfiguration>(&mut self, key: &str) -> Result<Vec<T>, Error> {
+        let Some(value) = self.values.remove(key) else { return Ok(Vec::new()) };
+        value
+            .texts()?
+            .into_iter()
+            .map(|text| T::parse(text).map_err(|problem| value.error(problem)))
+            .collect()
+    }
+
+    /// The gateway, which goes with a fixed address only.
+    fn take_gateway<A: FromConfiguration>(
+        &mut self,
+        version: &str,
+        source: Source<A>,
+    ) -> Result<Source<A>, Error> {
+        let key = format!("{version}-gateway");
+        let about =
+            self.values.get(&key).map(|value| value.error("a gateway goes with a fixed address only"));
+        let gateway: Option<A> = self.take(&key)?;
+        match (source, gateway, about) {
+            (Source::Fixed(fixed), gateway, _) => Ok(Source::Fixed(Fixed { gateway, ..fixed })),
+            (_, Some(_), Some(error)) => Err(error),
+            (source, ..) => Ok(source),
+        }
+    }
+
+    fn take_levels(&mut self) -> Result<Levels, Error> {
+        let mut levels = Levels::default();
+        let Some(value) = self.values.remove("log-level") else { return Ok(levels) };
+        for text in value.texts()? {
+            let (module, level) = text.rsplit_once('=').unwrap_or(("", text));
+            let level = LevelFilter::from_str(level).map_err(|_| value.error("a level is not known"))?;
+            if module.is_empty() {
+                levels.default = level;
+            } else if levels.modules.len() < LOG_MODULES {
+                levels.modules.push((module.to_string(), level));
+            } else {
+                return Err(value.error(format_args!("it names more than {LOG_MODULES} modules")));
+            }
+        }
+        Ok(levels)
+    }
+}
+
+/// Something that is written as one word.
+trait FromConfiguration: Sized {
+    fn parse(text: &str) -> Result<Self, &'static str>;
+}
+
+impl FromConfiguration for String {
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        // It stands in every log line.
+        let good = (1..=63).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+        good.then(|| text.to_string()).ok_or("a name has 1 to 63 printable characters without blanks")
+    }
+}
+
+impl FromConfiguration for IpAddr {
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        text.parse().map_err(|_| "not an IP address")
+    }
+}
+
+impl FromConfiguration for Ipv4Addr {
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        let address: Self = text.parse().map_err(|_| "not an IPv4 address")?;
+        let host = !address.is_unspecified()
+            && !address.is_multicast()
+            && !address.is_broadcast()
+            && !address.is_loopback();
+        host.then_some(address).ok_or("not the IPv4 address of a host")
+    }
+}
+
+impl FromConfiguration for Ipv6Addr {
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        let address: Self = text.parse().map_err(|_| "not an IPv6 address")?;
+        let host = !address.is_unspecified() && !address.is_multicast() && !address.is_loopback();
+        host.then_some(address).ok_or("not the IPv6 address of a host")
+    }
+}
+
+impl FromConfiguration for Source<Ipv4Addr> {
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        match text {
+            "none" => Ok(Self::Off),
+            "dhcp" => Ok(Self::Automatic),
+            _ => fixed(text, 32).map(Self::Fixed),
+        }
+    }
+}
+
+impl FromConfiguration for Source<Ipv6Addr> {
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        match text {
+            "none" => Ok(Self::Off),
+            "auto" => Ok(Self::Automatic),
+            _ => fixed(text, 128).map(Self::Fixed),
+        }
+    }
+}
+
+fn fixed<A: FromConfiguration>(text: &str, bits: u8) -> Result<Fixed<A>, &'static str> {
+    let (address, prefix) = text.split_once('/').ok_or("the bits of the network are missing")?;
+    let prefix = prefix.parse().ok().filter(|&prefix| (1..=bits).contains(&prefix));
+    Ok(Fixed { address: A::parse(address)?, prefix: prefix.ok_or("there are no such bits")?, gateway: None })
+}

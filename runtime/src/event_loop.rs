@@ -1,0 +1,140 @@
+//! From `main` to the service and round and round: one executor, and everything else where it would sleep.
+//!
+//! The executor is tokio's for one thread, with timers and without input or output. When no task can run it parks; that is
+//! when `platform` calls [`idle`], and there the networks have their turn: frames come in, wakers are called, and the
+//! executor goes on. Datagrams that a `Responder` answers never get as far as the executor. With nothing to do the image
+//! sleeps until a frame comes or the nearest deadline; there is no tick.
+
+use crate::{
+    configuration::{self, Argument, Common, Configuration, EXIT_USAGE, Request},
+    log,
+    network::{Network, SystemClock},
+};
+use serde::de::DeserializeOwned;
+use std::{cell::RefCell, fmt, future::Future, process::ExitCode};
+
+/// The network interface that services serve on, by its name in the image's manifest.
+const SERVICE_DEVICE: &str = "service";
+
+thread_local! {
+    static NETWORKS: RefCell<Vec<Network>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What a service is given.
+pub struct Environment {
+    /// The network on the interface `service`.
+    pub network: Network,
+    /// What the image calls itself: `--name`, or the service's name.
+    pub name: String,
+    configuration: Configuration,
+}
+
+impl Environment {
+    /// The service's own configuration. A struct with `#[serde(deny_unknown_fields, rename_all = "kebab-case")]`, whose
+    /// fields have the names of its [`Argument`]s; those not given need `#[serde(default)]` or an `Option`.
+    pub fn configuration<T: DeserializeOwned>(&mut self) -> Result<T, Stop> {
+        std::mem::take(&mut self.configuration).service().map_err(Stop::Usage)
+    }
+}
+
+/// Why a service ended, if not because it was done.
+#[derive(Debug)]
+pub enum Stop {
+    /// The configuration is wrong: exit status 64.
+    Usage(configuration::Error),
+    /// Something else, told in one line: exit status 1.
+    Failed(String),
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(error) => error.fmt(f),
+            Self::Failed(reason) => f.write_str(reason),
+        }
+    }
+}
+
+impl<E: std::error::Error> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// Runs a service: reads arguments and configuration, opens the network, and executes `service` until it returns.
+///
+/// `arguments` are the service's own; those that all services have are added. Tasks are spawned with
+/// [`spawn`](crate::spawn).
+pub fn run<F>(
+    name: &'static str,
+    arguments: &'static [Argument],
+    service: impl FnOnce(Environment) -> F,
+) -> ExitCode
+where
+    F: Future<Output = Result<(), Stop>>,
+{
+    let outcome = match start(name, arguments) {
+        Ok(Some(environment)) => execute(service(environment)),
+        Ok(None) => Ok(()),
+        Err(stop) => Err(stop),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(stop) => {
+            eprintln!("{name}: {stop}");
+            match stop {
+                Stop::Usage(_) => ExitCode::from(EXIT_USAGE),
+                Stop::Failed(_) => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+fn start(service: &'static str, arguments: &'static [Argument]) -> Result<Option<Environment>, Stop> {
+    let given = std::env::args_os().skip(1);
+    let request =
+        Configuration::load(arguments, given, platform::baked::configuration()).map_err(Stop::Usage)?;
+    let mut configuration = match request {
+        Request::Run(configuration) => *configuration,
+        Request::Help => {
+            print!("{}", configuration::help(service, arguments));
+            return Ok(None);
+        }
+        Request::Version => {
+            println!("{}", configuration::version(service));
+            return Ok(None);
+        }
+    };
+    let Common { name, network: settings, levels } = configuration.take_common().map_err(Stop::Usage)?;
+    log::start(levels);
+    let device = platform::net::open(SERVICE_DEVICE).map_err(|error| Stop::Failed(error.to_string()))?;
+    let network = Network::new(Box::new(device), Box::new(SystemClock), platform::entropy::fill, settings);
+    NETWORKS.with_borrow_mut(|networks| networks.push(network.clone()));
+    platform::on_idle(idle);
+    Ok(Some(Environment { network, name: name.unwrap_or_else(|| service.to_string()), configuration }))
+}
+
+fn execute(service: impl Future<Output = Result<(), Stop>>) -> Result<(), Stop> {
+    let executor = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .map_err(|error| Stop::Failed(format!("the executor does not start: {error}")))?;
+    tokio::task::LocalSet::new().block_on(&executor, service)
+}
+
+/// Called whenever the executor would sleep until `deadline`: gives every network a turn, and sleeps if none had anything.
+fn idle(deadline: Option<u64>) {
+    NETWORKS.with_borrow(|networks| {
+        let mut next = deadline;
+        let mut quiet = true;
+        for network in networks {
+            let turn = network.turn();
+            // After a turn of nothing but fast answers no task can be woken: only a full batch is reason to come back.
+            quiet &= turn.quiet && turn.drained;
+            next = [next, network.deadline()].into_iter().flatten().min();
+        }
+        if quiet {
+            platform::wait(next);
+        }
+    });
+}
