@@ -40,6 +40,7 @@ pub mod entropy;
 mod idle;
 mod manifest;
 pub mod net;
+pub mod provoke;
 
 #[cfg(not(skerry_target = "host"))]
 mod heap;

@@ -35,13 +35,8 @@ pub fn install() {
 /// Images are built with frame pointers, std has them too: each frame starts with its caller's frame pointer and the
 /// return address. The walk never leaves the stack, whatever it finds.
 pub fn frames(mut frame: usize) {
-    let stack = (&raw const __rodata_end).addr()..(&raw const __stack_top).addr();
     for _ in 0..REPORT_FRAMES_MAX {
-        if !frame.is_multiple_of(8) || frame < stack.start || frame + 16 > stack.end {
-            break;
-        }
-        // SAFETY: both words lie on the image's stack, which is mapped and readable.
-        let [next, address] = unsafe { (frame as *const [usize; 2]).read() };
+        let (Some(next), Some(address)) = (on_stack(frame), on_stack(frame.wrapping_add(8))) else { break };
         let _ = writeln!(Console, "  frame {address:#x}");
         if next <= frame {
             break;
@@ -49,6 +44,24 @@ pub fn frames(mut frame: usize) {
         frame = next;
     }
     let _ = writeln!(Console, "  names: cargo xtask symbolize IMAGE < this text");
+}
+
+/// Prints the return address at `stack_pointer`.
+#[cfg(skerry_target = "hvt")]
+pub fn caller(stack_pointer: usize) {
+    if let Some(address) = on_stack(stack_pointer) {
+        let _ = writeln!(Console, "  frame {address:#x}");
+    }
+}
+
+/// The word at `address`, if that lies on the image's stack.
+fn on_stack(address: usize) -> Option<usize> {
+    let stack = (&raw const __rodata_end).addr()..(&raw const __stack_top).addr() - 7;
+    if !address.is_multiple_of(8) || !stack.contains(&address) {
+        return None;
+    }
+    // SAFETY: the word lies on the image's stack, which is mapped and readable.
+    Some(unsafe { (address as *const usize).read() })
 }
 
 #[inline(always)]

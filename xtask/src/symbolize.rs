@@ -23,43 +23,38 @@ pub fn run(arguments: Vec<String>) -> Result<ExitCode, Failure> {
         let line = line.map_err(|error| error.to_string())?;
         let mut write = |text: &str| writeln!(out, "{text}").map_err(|error| error.to_string());
         write(&line)?;
-        for address in addresses(&line) {
-            for name in names(&loader, address) {
-                write(&format!("      {name}"))?;
-            }
+        for name in address(&line).map_or_else(Vec::new, |address| names(&loader, address)) {
+            write(&format!("      {name}"))?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Addresses of code in a line: what follows "frame" or "at", the places where reports put them.
-fn addresses(line: &str) -> Vec<u64> {
-    let words: Vec<&str> = line.split([' ', ',', '=']).collect();
-    words
-        .windows(2)
-        .filter(|pair| matches!(pair[0], "frame" | "at" | "rip"))
-        .filter_map(|pair| u64::from_str_radix(pair[1].strip_prefix("0x")?, 16).ok())
-        .collect()
+/// The address of code that a line names: where a fault was, or the call that a frame returns to.
+fn address(line: &str) -> Option<u64> {
+    let hexadecimal = |digits| u64::from_str_radix(digits, 16).ok();
+    match line.strip_prefix("fault: ") {
+        Some(fault) => hexadecimal(fault.rsplit_once(" at 0x")?.1),
+        // A frame holds the address behind the call.
+        None => hexadecimal(line.trim().strip_prefix("frame 0x")?).map(|address| address - 1),
+    }
 }
 
 /// The function at `address` and those inlined into it there, innermost first, with file and line.
+///
+/// The symbol table knows the whole path of a function that was not inlined; the debug information only its last part.
 fn names(loader: &addr2line::Loader, address: u64) -> Vec<String> {
     let mut names = Vec::new();
-    let Ok(mut frames) = loader.find_frames(address) else { return names };
-    while let Ok(Some(frame)) = frames.next() {
-        let function =
-            frame.function.as_ref().and_then(|name| name.demangle().ok().map(|name| name.into_owned()));
-        let place = frame.location.and_then(|place| Some(format!("{}:{}", place.file?, place.line?)));
-        names.push(format!(
-            "{} {}",
-            function.unwrap_or_else(|| "?".into()),
-            place.map_or_else(String::new, |place| format!("({place})"))
-        ));
+    if let Ok(mut frames) = loader.find_frames(address) {
+        while let Ok(Some(frame)) = frames.next() {
+            let name = frame.function.and_then(|name| name.demangle().ok().map(|name| name.into_owned()));
+            let place = frame.location.and_then(|place| Some(format!(" ({}:{})", place.file?, place.line?)));
+            names.push((name.unwrap_or_default(), place.unwrap_or_default()));
+        }
     }
-    if names.is_empty()
-        && let Some(symbol) = loader.find_symbol(address)
-    {
-        names.push(symbol.into());
+    if let Some(symbol) = loader.find_symbol(address) {
+        let place = names.pop().map_or_else(String::new, |(_, place)| place);
+        names.push((addr2line::demangle_auto(symbol.into(), None).into_owned(), place));
     }
-    names
+    names.into_iter().map(|(name, place)| name + &place).collect()
 }

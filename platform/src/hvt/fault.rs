@@ -3,7 +3,7 @@
 //! Ring 0 fills [`FAULT`] and starts [`report`] in ring 3 on a stack of its own, since the fault may have been the stack's.
 
 use super::console::exit;
-use crate::report::{Console, frames};
+use crate::report::{Console, caller, frames};
 use std::fmt::Write;
 
 /// Bytes of the stack that a report is made on.
@@ -70,7 +70,10 @@ pub extern "C" fn report(fault: &Fault) -> ! {
         }
         let _ = writeln!(Console);
     }
-    let _ = writeln!(Console, "  frame {rip:#x}");
+    if fault.vector == PAGE_FAULT && fault.error & PAGE_FAULT_FETCH != 0 {
+        // A jump into nothing: who called is on top of the stack.
+        caller(fault.rsp as usize);
+    }
     frames(fault.general[RBP] as usize);
     exit(EXIT_ABORT)
 }
