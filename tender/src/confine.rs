@@ -33,6 +33,11 @@
 //!
 //! Nine calls for the vcpu thread and three for the ring's. Both inherit nothing else: no memory is mapped or freed, no
 //! descriptor opened or closed after the filters are in place.
+//!
+//! # The user-mode network's process
+//!
+//! It talks to the whole world, so it may receive, send, accept and close, wait, take memory and write to descriptor 2, and
+//! neither open a file nor make a socket or a process. `USER_NETWORK` is the list.
 
 use std::collections::BTreeMap;
 
@@ -46,6 +51,35 @@ use crate::manifest::{Attachment, Manifest};
 
 /// `arch_prctl`'s code for setting the base of `fs`. Source: Linux `asm/prctl.h`.
 pub const ARCH_SET_FS: u64 = 0x1002;
+
+/// What the user-mode network's process calls with any arguments. It has no descriptor but sockets, its epoll set and the
+/// standard three, and cannot open or make one, so arguments have little left to say.
+const USER_NETWORK: [i64; 24] = [
+    libc::SYS_epoll_pwait,
+    libc::SYS_epoll_pwait2,
+    libc::SYS_epoll_ctl,
+    libc::SYS_recvmmsg,
+    libc::SYS_sendmmsg,
+    libc::SYS_recvfrom,
+    libc::SYS_sendto,
+    libc::SYS_accept4,
+    libc::SYS_shutdown,
+    libc::SYS_setsockopt,
+    libc::SYS_getsockopt,
+    libc::SYS_close,
+    libc::SYS_clock_gettime,
+    libc::SYS_getrandom,
+    libc::SYS_brk,
+    libc::SYS_mmap,
+    libc::SYS_munmap,
+    libc::SYS_mremap,
+    libc::SYS_madvise,
+    libc::SYS_futex,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_restart_syscall,
+    libc::SYS_sigaltstack,
+    libc::SYS_exit_group,
+];
 
 /// A condition on one argument of a system call.
 #[derive(Clone, Copy, Debug)]
@@ -92,6 +126,16 @@ impl Policy {
         if !names_thread_pointer {
             policy.allow(libc::SYS_arch_prctl, &[Argument::Int(0, ARCH_SET_FS as u32)]);
         }
+        policy
+    }
+
+    /// For the child that carries the user-mode network, once its sockets are bound.
+    pub fn user_network() -> Self {
+        let mut policy = Self::default();
+        for system_call in USER_NETWORK {
+            policy.allow(system_call, &[]);
+        }
+        policy.allow(libc::SYS_write, &[fd_is(2)]);
         policy
     }
 

@@ -8,7 +8,7 @@ use std::process::exit;
 use skerry_tender::args::{self, Command, Options};
 use skerry_tender::elf::Image;
 use skerry_tender::failure::Failure;
-use skerry_tender::{boot, devices, limits, spt};
+use skerry_tender::{boot, devices, limits, network, spt};
 use solo5_sys::elf::Target;
 
 fn main() {
@@ -32,7 +32,11 @@ fn run(options: &Options) -> Result<i32, Failure> {
     image.check_fits(options.memory).map_err(|error| refuse(error.to_string()))?;
     let mut manifest = image.manifest.clone();
     devices::check_declared(options, &mut manifest)?;
-    devices::attach(options, &mut manifest, None)?;
+    let user_network = match &options.published[..] {
+        [] => None,
+        published => Some(network::user::start(published)?),
+    };
+    devices::attach(options, &mut manifest, user_network)?;
     match image.target {
         Target::Spt => {
             let guest = spt::Guest::prepare(&image, &manifest, options.memory, &command_line)?;

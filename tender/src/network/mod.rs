@@ -1,6 +1,7 @@
 //! Where a guest's network interface is attached: a TAP interface, a descriptor from outside, or the user-mode network.
 
 pub mod tap;
+pub mod user;
 
 use std::io;
 use std::os::fd::BorrowedFd;

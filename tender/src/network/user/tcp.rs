@@ -1,0 +1,271 @@
+//! Connections: accepted on the host, opened again towards the guest from 10.0.2.2, bytes pumped both ways.
+//!
+//! ```text
+//!  client ◄─ host socket ─► pump ◄─ smoltcp socket ─► guest
+//!     end of stream ───────────────► FIN
+//!     FIN ◄──────────────── end of stream
+//!     RST ◄───────────────────────── RST
+//! ```
+//!
+//! Nothing is buffered in between: what the guest has not room for stays in the host's socket, and the other way round.
+//! Host sockets are watched edge-triggered, so a connection that waits costs nothing.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::net::{SocketFlags, accept_with, sockopt};
+use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
+use smoltcp::socket::tcp::{CongestionControl, RecvError, SendError, Socket, SocketBuffer, State};
+use smoltcp::time::{Duration, Instant};
+use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
+
+use super::frame::{GATEWAY, GATEWAY_MAC, GUEST, PREFIX_LENGTH};
+use super::gateway::Wire;
+use crate::limits::{USER_TCP_BUFFER_SIZE, USER_TCP_CONNECTIONS_MAX};
+
+/// The lowest port of the gateway for connections to the guest.
+const FIRST_PORT: u16 = 49152;
+
+/// How long the guest may leave data or a connection attempt unanswered.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// All connections, and the network interface that carries them.
+pub struct Connections {
+    interface: Interface,
+    sockets: SocketSet<'static>,
+    open: Vec<Option<Connection>>,
+    next_port: u16,
+}
+
+struct Connection {
+    stream: TcpStream,
+    handle: SocketHandle,
+    /// The gateway's.
+    port: u16,
+    /// The host's socket may have something to read, or its end.
+    readable: bool,
+    /// The host's socket may take something.
+    writable: bool,
+    /// The client has sent its last byte.
+    client_done: bool,
+    /// The guest has sent its last byte, and the client was told.
+    guest_done: bool,
+}
+
+/// What became of a connection after it was looked at.
+#[derive(PartialEq, Eq)]
+enum Outcome {
+    Open,
+    Finished,
+    Reset,
+}
+
+impl Connections {
+    /// No connections yet.
+    pub fn new(wire: &mut Wire) -> Self {
+        let mut config = Config::new(HardwareAddress::Ethernet(GATEWAY_MAC));
+        config.random_seed = u64::from_le_bytes(random_bytes());
+        let mut interface = Interface::new(config, wire, Instant::now());
+        interface.update_ip_addrs(|addresses| {
+            addresses
+                .push(IpCidr::new(IpAddress::Ipv4(GATEWAY), PREFIX_LENGTH))
+                .expect("an interface has room for its first address");
+        });
+        let spread = u16::from_le_bytes(random_bytes()) % (u16::MAX - FIRST_PORT);
+        Self {
+            interface,
+            sockets: SocketSet::new(Vec::new()),
+            open: Vec::new(),
+            next_port: FIRST_PORT + spread,
+        }
+    }
+
+    /// Whether another connection can be accepted.
+    pub fn has_room(&self) -> bool {
+        self.open.len() < USER_TCP_CONNECTIONS_MAX || self.open.iter().any(Option::is_none)
+    }
+
+    /// Accepts a connection from `listener` and opens one to `guest_port`. Returns its number, under which the caller
+    /// watches the host's socket; `None` if nobody is waiting.
+    pub fn accept(&mut self, listener: BorrowedFd<'_>, guest_port: u16) -> io::Result<Option<usize>> {
+        let stream = match accept_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+            Ok(stream) => TcpStream::from(stream),
+            Err(error) => {
+                return match io::Error::from(error) {
+                    error if error.kind() == ErrorKind::WouldBlock => Ok(None),
+                    error => Err(error),
+                };
+            }
+        };
+        stream.set_nodelay(true)?;
+        let port = self.free_port();
+        let socket = self.connect(guest_port, port)?;
+        let handle = self.sockets.add(socket);
+        let connection = Connection {
+            stream,
+            handle,
+            port,
+            readable: true,
+            writable: true,
+            client_done: false,
+            guest_done: false,
+        };
+        let free = self.open.iter().position(Option::is_none);
+        let number = free.unwrap_or_else(|| {
+            self.open.push(None);
+            self.open.len() - 1
+        });
+        self.open[number] = Some(connection);
+        Ok(Some(number))
+    }
+
+    /// The host's socket of connection `number`.
+    pub fn stream(&self, number: usize) -> Option<BorrowedFd<'_>> {
+        self.open.get(number)?.as_ref().map(|connection| connection.stream.as_fd())
+    }
+
+    /// The host's socket of connection `number` has changed: `failed`, or has something to read or room to write.
+    pub fn handle_event(&mut self, number: usize, failed: bool) {
+        let Some(Some(connection)) = self.open.get_mut(number) else { return };
+        connection.readable = true;
+        connection.writable = true;
+        if failed {
+            self.sockets.get_mut::<Socket<'_>>(connection.handle).abort();
+        }
+    }
+
+    /// Takes the frames that wait in `wire`, moves bytes both ways, sends what there is to send.
+    pub fn poll(&mut self, wire: &mut Wire) {
+        let now = Instant::now();
+        self.interface.poll(now, wire, &mut self.sockets);
+        let mut moved = false;
+        for place in &mut self.open {
+            let Some(connection) = place else { continue };
+            let socket = self.sockets.get_mut::<Socket<'_>>(connection.handle);
+            let before = (socket.send_queue(), socket.recv_queue(), socket.state());
+            let outcome = connection.pump(socket);
+            moved |= before != (socket.send_queue(), socket.recv_queue(), socket.state());
+            if outcome != Outcome::Open {
+                if outcome == Outcome::Reset {
+                    // Not lingering makes closing a reset. Best effort: the client sees an end in any case.
+                    let _ = sockopt::set_socket_linger(&connection.stream, Some(std::time::Duration::ZERO));
+                }
+                self.sockets.remove(connection.handle);
+                *place = None;
+            }
+        }
+        if moved {
+            self.interface.poll(now, wire, &mut self.sockets);
+        }
+    }
+
+    /// When [`poll`](Self::poll) has something to do next, from now.
+    pub fn poll_delay(&mut self) -> Option<std::time::Duration> {
+        if self.open.iter().all(Option::is_none) {
+            return None;
+        }
+        self.interface.poll_delay(Instant::now(), &self.sockets).map(Into::into)
+    }
+
+    fn connect(&mut self, guest_port: u16, port: u16) -> io::Result<Socket<'static>> {
+        let buffer = || SocketBuffer::new(vec![0; USER_TCP_BUFFER_SIZE]);
+        let mut socket = Socket::new(buffer(), buffer());
+        socket.set_nagle_enabled(false);
+        socket.set_congestion_control(CongestionControl::Reno);
+        socket.set_timeout(Some(TIMEOUT));
+        socket.set_ack_delay(None);
+        let guest = (IpAddress::Ipv4(GUEST), guest_port);
+        socket.connect(self.interface.context(), guest, port).map_err(io::Error::other)?;
+        Ok(socket)
+    }
+
+    fn free_port(&mut self) -> u16 {
+        // There are far more ports than connections, so this ends.
+        loop {
+            let port = self.next_port;
+            self.next_port = port.checked_add(1).unwrap_or(FIRST_PORT);
+            let taken = self.open.iter().flatten().any(|connection| connection.port == port);
+            if !taken {
+                return port;
+            }
+        }
+    }
+}
+
+impl Connection {
+    /// Moves what can be moved.
+    fn pump(&mut self, socket: &mut Socket<'_>) -> Outcome {
+        if self.feed_guest(socket).is_err() || self.feed_client(socket).is_err() {
+            socket.abort();
+            return Outcome::Reset;
+        }
+        match socket.state() {
+            State::Closed if self.client_done && self.guest_done => Outcome::Finished,
+            State::Closed => Outcome::Reset,
+            // Both directions have ended and the guest knows: smoltcp's waiting for stray segments is not worth a place.
+            State::TimeWait if self.guest_done => Outcome::Finished,
+            _ => Outcome::Open,
+        }
+    }
+
+    fn feed_guest(&mut self, socket: &mut Socket<'_>) -> io::Result<()> {
+        while self.readable && !self.client_done && socket.can_send() {
+            let mut result = Ok(0);
+            let sent = socket.send(|room| {
+                result = self.stream.read(room);
+                (result.as_ref().map_or(0, |&length| length), ())
+            });
+            match (sent, result) {
+                (Err(SendError::InvalidState), _) => break,
+                (Ok(()), Ok(0)) => {
+                    self.client_done = true;
+                    socket.close();
+                }
+                (Ok(()), Ok(_)) => {}
+                (Ok(()), Err(error)) => self.readable = !would_block(error)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn feed_client(&mut self, socket: &mut Socket<'_>) -> io::Result<()> {
+        while self.writable && socket.can_recv() {
+            let mut result = Ok(0);
+            let received = socket.recv(|bytes| {
+                result = self.stream.write(bytes);
+                (result.as_ref().map_or(0, |&length| length), ())
+            });
+            match (received, result) {
+                (Err(RecvError::InvalidState | RecvError::Finished), _) => break,
+                (Ok(()), Ok(_)) => {}
+                (Ok(()), Err(error)) => self.writable = !would_block(error)?,
+            }
+        }
+        let guest_ended =
+            matches!(socket.state(), State::CloseWait | State::LastAck | State::Closing | State::TimeWait);
+        if guest_ended && !socket.can_recv() && !self.guest_done {
+            self.guest_done = true;
+            // The client may be gone already, which reading finds out.
+            let _ = self.stream.shutdown(Shutdown::Write);
+        }
+        Ok(())
+    }
+}
+
+/// Whether it is only that; other errors are handed on.
+fn would_block(error: io::Error) -> io::Result<bool> {
+    match error.kind() {
+        ErrorKind::WouldBlock => Ok(true),
+        ErrorKind::Interrupted => Ok(false),
+        _ => Err(error),
+    }
+}
+
+fn random_bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    // SAFETY: the pointer and length are those of `bytes`. So few bytes are never returned in part.
+    let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), N, 0) };
+    assert_eq!(got, N as isize, "getrandom: {}", io::Error::last_os_error());
+    bytes
+}
