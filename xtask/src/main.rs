@@ -5,7 +5,10 @@
 mod cargo;
 mod image;
 mod run;
+mod sizes;
 mod symbolize;
+mod test;
+mod tidy;
 
 use std::process::ExitCode;
 
@@ -21,6 +24,10 @@ usage: cargo xtask COMMAND
   run SERVICE [--on TARGET] [--content DIR] [--config FILE]
       [--publish ADDR:PORT:GUESTPORT[/udp|/tcp]]... [--memory MIB] [-- ARGUMENTS]
                       build the image and run it here, without root
+  test                run every test; what cannot run here is named
+  sizes               print the bytes of every image and the lines of every crate
+  tidy                check the rules that a program can check
+  ci                  what CI runs: format, lints, test, reproducibility, sizes; a skipped check fails
   symbolize IMAGE     name the addresses of a panic's or fault's report (from standard input)
 ";
 
@@ -31,6 +38,10 @@ fn main() -> ExitCode {
     let result = match command.as_str() {
         "image" => image::run(arguments),
         "run" => run::run(arguments),
+        "test" => test::run(false),
+        "sizes" => sizes::run(),
+        "tidy" => tidy::run(),
+        "ci" => test::ci(),
         "symbolize" => symbolize::run(arguments),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

@@ -73,11 +73,9 @@ impl Kind {
 impl Description {
     /// Reads and checks `images/NAME.toml`.
     pub fn load(name: &str) -> Result<Self, Failure> {
-        let directory = cargo::workspace().join("images");
-        let path = directory.join(format!("{name}.toml"));
-        let text = fs::read_to_string(&path).map_err(|_| {
-            format!("there is no image '{name}'; there are: {}", names(&directory).join(", "))
-        })?;
+        let path = directory().join(format!("{name}.toml"));
+        let text = fs::read_to_string(&path)
+            .map_err(|_| format!("there is no image '{name}'; there are: {}", names().join(", ")))?;
         let mut description: Self =
             toml::from_str(&text).map_err(|error| format!("images/{name}.toml: {}", one_line(&error)))?;
         description.name = name.into();
@@ -132,8 +130,13 @@ impl Description {
     }
 }
 
-fn names(directory: &std::path::Path) -> Vec<String> {
-    let mut names: Vec<String> = fs::read_dir(directory)
+fn directory() -> std::path::PathBuf {
+    cargo::workspace().join("images")
+}
+
+/// Every image there is a description of, sorted.
+pub fn names() -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(directory())
         .into_iter()
         .flatten()
         .flatten()

@@ -9,7 +9,7 @@ mod archive;
 mod description;
 mod pack;
 
-pub use description::Description;
+pub use description::{Description, names};
 
 use crate::{Failure, cargo};
 use sha2::{Digest, Sha256};
@@ -50,9 +50,8 @@ pub fn run(arguments: Vec<String>) -> Result<ExitCode, Failure> {
         return Err("image takes a service and a target, such as: cargo xtask image dns spt".into());
     };
     let path = build(&Description::load(service)?, target, &options)?;
-    let bytes = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    println!("bytes   {}", bytes.len());
-    println!("sha256  {}", hexadecimal(&Sha256::digest(&bytes)));
+    println!("bytes   {}", read(&path)?.len());
+    println!("sha256  {}", digest(&path)?);
     println!("{}", path.display());
     Ok(ExitCode::SUCCESS)
 }
@@ -106,7 +105,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     fs::write(path, bytes).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// Lower-case hexadecimal digits of `bytes`.
-pub fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// SHA-256 of a file, in hexadecimal.
+pub fn digest(path: &Path) -> Result<String, Failure> {
+    Ok(Sha256::digest(read(path)?).iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -1,0 +1,147 @@
+//! `cargo xtask test`: everything that can be tested on this machine, and a loud line for what cannot.
+//!
+//! ```text
+//! tidy ─► cargo test (host: protocols, services, runtime, tender) ─► images and tender ─► boot grid, whole path ─► conformance
+//! ```
+
+use crate::{Failure, cargo, image, tidy};
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+    time::Instant,
+};
+
+/// What was built for the tests that start images.
+struct Artefacts {
+    images: PathBuf,
+    tender: PathBuf,
+}
+
+/// Runs every test. What cannot run here is named, and is a failure only where `all_expected` is set, as in CI.
+pub fn run(all_expected: bool) -> Result<ExitCode, Failure> {
+    let start = Instant::now();
+    let mut skipped = Vec::new();
+    step("tidy");
+    tidy::check()?;
+    step("tests on the host");
+    cargo::check(&mut cargo::cargo(&["test", "--workspace", "--quiet"]))?;
+    step("images and tender");
+    let artefacts = build()?;
+    step("boot grid and the whole path");
+    boot_grid(&artefacts, &mut skipped)?;
+    step("conformance");
+    conformance(&artefacts, &mut skipped)?;
+    for reason in &skipped {
+        println!("SKIPPED {reason}");
+    }
+    println!("tested in {} s, {} skipped", start.elapsed().as_secs(), skipped.len());
+    if all_expected && !skipped.is_empty() {
+        return Err("a check was skipped that must run here; the lines above say what it needs".into());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn step(name: &str) {
+    println!("\n== {name}");
+}
+
+fn build() -> Result<Artefacts, Failure> {
+    let tender = cargo::build_tender()?;
+    let images = cargo::target_directory().join("images");
+    for target in ["spt", "hvt"] {
+        image::build(&image::Description::load("grid")?, target, &image::Options::default())?;
+        let dns = image::Description::load("dns")?;
+        image::build(&dns, target, &image::Options::default())?;
+        let example = dns.example.as_ref().map(|example| cargo::workspace().join(example));
+        let baked = image::Options { content: example, out: Some(images.join("example")), config: None };
+        image::build(&dns, target, &baked)?;
+    }
+    Ok(Artefacts { images, tender })
+}
+
+fn boot_grid(artefacts: &Artefacts, skipped: &mut Vec<String>) -> Result<(), Failure> {
+    let mut test =
+        cargo::cargo(&["test", "--package", "grid", "--test", "boot", "--test", "dns", "--", "--ignored"]);
+    // Two cores: more images at once only wait for each other.
+    test.arg("--test-threads=2");
+    if !usable_kvm() {
+        skipped
+            .push("hvt: /dev/kvm is absent or not ours; load the KVM module and join its group (kvm)".into());
+        test.args(["--skip", "hvt::"]);
+    }
+    test.env("SKERRY_IMAGES", &artefacts.images).env("SKERRY_TENDER", &artefacts.tender);
+    test.env("SKERRY_XTASK", std::env::current_exe().map_err(|error| error.to_string())?);
+    cargo::check(&mut test)
+}
+
+fn usable_kvm() -> bool {
+    std::fs::OpenOptions::new().read(true).write(true).open("/dev/kvm").is_ok()
+}
+
+/// The peers that the DNS image is compared with, each by the program and the Debian package that has it.
+const PEERS: [(&str, &str); 2] = [("nsd", "nsd"), ("knotd", "knot")];
+
+fn conformance(artefacts: &Artefacts, skipped: &mut Vec<String>) -> Result<(), Failure> {
+    let missing: Vec<&str> =
+        PEERS.iter().filter(|(program, _)| !is_installed(program)).map(|(_, package)| *package).collect();
+    if !missing.is_empty() {
+        let packages = missing.join(" ");
+        skipped.push(format!("conformance: no peer to compare with; sudo apt-get install {packages}"));
+        return Ok(());
+    }
+    let mut run = cargo::cargo(&["run", "--quiet", "--package", "conformance", "--"]);
+    run.env("SKERRY_IMAGES", &artefacts.images).env("SKERRY_TENDER", &artefacts.tender);
+    cargo::check(&mut run)
+}
+
+/// Whether `program` is on the path or where Debian puts servers, which is not on an ordinary user's.
+pub fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let directories =
+        std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin"), PathBuf::from("/sbin")]);
+    directories.into_iter().any(|directory: PathBuf| is_program(&directory.join(program)))
+}
+
+fn is_program(path: &Path) -> bool {
+    path.is_file()
+}
+
+/// `cargo xtask ci`: format, lints, every test, sizes; a skipped check is a failure.
+pub fn ci() -> Result<ExitCode, Failure> {
+    step("format");
+    cargo::check(&mut cargo::cargo(&["fmt", "--all", "--check"]))?;
+    step("lints");
+    cargo::check(&mut cargo::cargo(&[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--quiet",
+        "--",
+        "--deny",
+        "warnings",
+    ]))?;
+    run(true)?;
+    step("reproducible");
+    reproducible()?;
+    step("sizes");
+    crate::sizes::run()
+}
+
+/// Builds an image of this commit in a second directory and compares.
+fn reproducible() -> Result<(), Failure> {
+    let elsewhere = cargo::target_directory().join("elsewhere");
+    let _ = std::fs::remove_dir_all(&elsewhere);
+    let clone = ["clone", "--quiet", "--local", "."];
+    cargo::check(Command::new("git").current_dir(cargo::workspace()).args(clone).arg(&elsewhere))?;
+    let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    build.current_dir(&elsewhere).args(["xtask", "image", "dns", "spt"]).env_remove("CARGO_TARGET_DIR");
+    cargo::check(&mut build)?;
+    let digest = |directory: &Path| image::digest(&directory.join("images/dns.spt"));
+    let (here, there) = (digest(&cargo::target_directory())?, digest(&elsewhere.join("target"))?);
+    let _ = std::fs::remove_dir_all(&elsewhere);
+    if here != there {
+        return Err(format!("dns.spt differs between two directories: {here} here, {there} elsewhere"));
+    }
+    println!("dns.spt is {here} in both");
+    Ok(())
+}
