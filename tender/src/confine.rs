@@ -29,7 +29,7 @@
 //! | vcpu | `exit_group` | |
 //! | ring | `read` | the kick's eventfd, or descriptor of an interface |
 //! | ring | `write` | descriptor 2, or of an interface |
-//! | ring | `exit` | |
+//! | ring | `exit_group` | |
 //!
 //! Nine calls for the vcpu thread and three for the ring's. Both inherit nothing else: no memory is mapped or freed, no
 //! descriptor opened or closed after the filters are in place.
@@ -51,6 +51,11 @@ use crate::manifest::{Attachment, Manifest};
 
 /// `arch_prctl`'s code for setting the base of `fs`. Source: Linux `asm/prctl.h`.
 pub const ARCH_SET_FS: u64 = 0x1002;
+
+/// `ioctl` requests on a virtual CPU. Source: Linux `include/uapi/linux/kvm.h`.
+const KVM_RUN: u32 = 0xae80;
+const KVM_GET_REGS: u32 = 0x8090_ae81;
+const KVM_GET_SREGS: u32 = 0x8138_ae83;
 
 /// What the user-mode network's process calls with any arguments. It has no descriptor but sockets, its epoll set and the
 /// standard three, and cannot open or make one, so arguments have little left to say.
@@ -126,6 +131,49 @@ impl Policy {
         if !names_thread_pointer {
             policy.allow(libc::SYS_arch_prctl, &[Argument::Int(0, ARCH_SET_FS as u32)]);
         }
+        policy
+    }
+
+    /// For the thread that runs an hvt guest's virtual CPU.
+    pub fn hvt_vcpu(manifest: &Manifest, vcpu: i32, epoll: i32, timer: i32) -> Self {
+        let mut policy = Self::default();
+        for request in [KVM_RUN, KVM_GET_REGS, KVM_GET_SREGS] {
+            policy.allow(libc::SYS_ioctl, &[fd_is(vcpu), Argument::Int(1, request)]);
+        }
+        for (_, attachment) in manifest.attachments() {
+            match attachment {
+                Attachment::Net { fd, .. } => {
+                    policy.allow(libc::SYS_read, &[fd_is(fd)]);
+                    policy.allow(libc::SYS_write, &[fd_is(fd)]);
+                }
+                Attachment::Block { fd, capacity, .. } => {
+                    let part = [fd_is(fd), Argument::AtMost(2, capacity), Argument::AtMost(3, capacity)];
+                    policy.allow(libc::SYS_pread64, &part);
+                    policy.allow(libc::SYS_pwrite64, &part);
+                }
+            }
+        }
+        policy.allow(libc::SYS_write, &[fd_is(1)]);
+        policy.allow(libc::SYS_write, &[fd_is(2)]);
+        policy.allow(libc::SYS_epoll_pwait, &[fd_is(epoll)]);
+        policy.allow(libc::SYS_timerfd_settime, &[fd_is(timer)]);
+        policy.allow(libc::SYS_clock_gettime, &[Argument::Int(0, libc::CLOCK_REALTIME as u32)]);
+        policy.allow(libc::SYS_exit_group, &[]);
+        policy
+    }
+
+    /// For the thread that serves an hvt guest's network ring.
+    pub fn hvt_ring(manifest: &Manifest, kick: i32) -> Self {
+        let mut policy = Self::default();
+        policy.allow(libc::SYS_read, &[fd_is(kick)]);
+        policy.allow(libc::SYS_write, &[fd_is(2)]);
+        for (_, attachment) in manifest.attachments() {
+            if let Attachment::Net { fd, .. } = attachment {
+                policy.allow(libc::SYS_read, &[fd_is(fd)]);
+                policy.allow(libc::SYS_write, &[fd_is(fd)]);
+            }
+        }
+        policy.allow(libc::SYS_exit_group, &[]);
         policy
     }
 

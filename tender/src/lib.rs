@@ -14,7 +14,7 @@
 //! - [`elf`], [`manifest`]: the image, validated
 //! - [`devices`], [`network`]: what is attached
 //! - [`boot`], [`confine`]: what both targets share, and what they may still do
-//! - [`spt`]: the targets
+//! - [`spt`], [`hvt`]: the targets
 //! - [`limits`], [`failure`]: numbers and errors
 
 pub mod args;
@@ -23,6 +23,7 @@ pub mod confine;
 pub mod devices;
 pub mod elf;
 pub mod failure;
+pub mod hvt;
 pub mod limits;
 pub mod manifest;
 pub mod network;

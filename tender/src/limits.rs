@@ -34,6 +34,9 @@ pub const HVT_PAGE_SIZE: u64 = 2 << 20;
 /// Most memory of an hvt guest, bytes: four page directories of 2 MiB pages. Source: Solo5 `hvt_cpu_x86_64.h`.
 pub const HVT_MEMORY_MAX: u64 = 2048 * HVT_PAGE_SIZE;
 
+/// How often the network ring's thread looks for more before it sleeps: some microseconds. Less means more wake-ups.
+pub const HVT_RING_LOOKS: u32 = 512;
+
 /// Most published addresses. More is a usage error.
 pub const PUBLISHED_MAX: usize = 64;
 

@@ -1,5 +1,6 @@
 //! The recipe: understand the command line, validate the image, attach its devices, run it.
 
+use std::convert::Infallible;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -8,7 +9,7 @@ use std::process::exit;
 use skerry_tender::args::{self, Command, Options};
 use skerry_tender::elf::Image;
 use skerry_tender::failure::Failure;
-use skerry_tender::{boot, devices, limits, network, spt};
+use skerry_tender::{boot, devices, hvt, limits, network, spt};
 use solo5_sys::elf::Target;
 
 fn main() {
@@ -16,14 +17,15 @@ fn main() {
     match command {
         Command::Help => print!("{}", args::HELP),
         Command::Version => println!("skerry-tender {}, Solo5 ABI 2", env!("CARGO_PKG_VERSION")),
-        Command::Run(options) => match run(&options) {
-            Ok(status) => exit(status),
-            Err(failure) => fail(&failure),
-        },
+        Command::Run(options) => {
+            let Err(failure) = run(&options);
+            fail(&failure)
+        }
     }
 }
 
-fn run(options: &Options) -> Result<i32, Failure> {
+/// Ends the process with the guest's status, or says why there is no guest.
+fn run(options: &Options) -> Result<Infallible, Failure> {
     let path = Path::new(&options.image);
     let refuse = |what: String| Failure::general(format!("{}: {what}", path.display()));
     let command_line = boot::command_line(&options.guest)?;
@@ -44,7 +46,12 @@ fn run(options: &Options) -> Result<i32, Failure> {
             drop(file);
             guest.run()
         }
-        _ => Err(refuse("hvt is not there yet".to_owned())),
+        _ => {
+            let guest = hvt::Guest::prepare(&image, &manifest, options.memory, &command_line)?;
+            drop(image);
+            drop(file);
+            guest.run()
+        }
     }
 }
 
