@@ -1,3 +1,0 @@
-//! Placeholder until the first lines land.
-
-fn main() {}
