@@ -196,10 +196,7 @@ mod tests {
 
     #[test]
     fn lines_become_messages() {
-        check(
-            "a.bc. A ANSWER",
-            Ok((b"\0\0\0\0\0\x01\0\0\0\0\0\0\x01a\x02bc\0\0\x01\0\x01", Expect::Answer)),
-        );
+        check("a.bc. A ANSWER", Ok((b"\0\0\0\0\0\x01\0\0\0\0\0\0\x01a\x02bc\0\0\x01\0\x01", Expect::Answer)));
         check(
             "a AAAA NXDOMAIN edns",
             Ok((
