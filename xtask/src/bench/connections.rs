@@ -1,0 +1,46 @@
+//! Ten thousand open TCP connections beside ten: what the number of connections costs a packet.
+
+use super::Bench;
+use super::peers::Peer;
+use super::table::{self, Bound, Samples};
+use super::zones::ZoneSet;
+use crate::Failure;
+
+const FEW: usize = 10;
+const MANY: usize = 10_000;
+
+/// The same traffic over a few random connections out of few and out of many.
+pub fn measure(bench: &mut Bench) -> Result<(), Failure> {
+    let zones = ZoneSet::generate(&bench.lab.directory, 1000)?;
+    let server = Peer::Skerry.start(bench, &zones)?;
+    let mut columns =
+        [(FEW, Samples::default(), Samples::default()), (MANY, Samples::default(), Samples::default())];
+    let mut rows = Vec::new();
+    for _ in 0..bench.options.rounds {
+        for (connections, cpu, rate) in &mut columns {
+            let seconds = bench.options.seconds;
+            let (measured, frames) = bench.programs.measure_connections(
+                &server,
+                &zones.good,
+                *connections,
+                seconds,
+                &bench.lab,
+            )?;
+            cpu.push(measured.cpu * measured.answered / frames);
+            rate.push(measured.rate);
+            if measured.right < 1.0 {
+                return Err("an answer over TCP was not the expected one".into());
+            }
+        }
+    }
+    for (connections, cpu, rate) in &columns {
+        rows.push(vec![connections.to_string(), cpu.to_string(), format!("{rate:.0}")]);
+    }
+    table::print(&["connections", "CPU us/frame", "q/s"], &rows);
+    let ratio = columns[1].1.over(&columns[0].1);
+    println!("  many over few {ratio}");
+    let what = format!("CPU per frame with {MANY} connections over that with {FEW}");
+    bench.promises.note(what, ratio.median(), Bound::AtMost(1.2));
+    server.stop(&bench.lab);
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! Our own image and tender: built by `cargo xtask image`, or the files that the options name.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::netns::{Lab, Subnet, command_in};
+use super::options::Options;
+use crate::Failure;
+
+/// What starts a guest.
+pub struct Image {
+    tender: PathBuf,
+    image: PathBuf,
+}
+
+impl Image {
+    /// Builds the DNS image for `target` with the zones in `content`.
+    pub fn build(options: &Options, lab: &Lab, target: &str, content: &Path) -> Result<Self, Failure> {
+        let root = workspace();
+        let tender = options.tender.clone().unwrap_or_else(|| root.join("target/release/skerry-tender"));
+        if let Some(image) = &options.image {
+            return Ok(Self { tender, image: image.clone() });
+        }
+        let name = content.file_name().unwrap_or_default();
+        let out = lab.directory.join(target).join(name);
+        let xtask = std::env::current_exe().map_err(|error| format!("who am I: {error}"))?;
+        let output = Command::new(xtask)
+            .args(["image", "dns", target, "--content"])
+            .arg(content)
+            .arg("--out")
+            .arg(&out)
+            .current_dir(&root)
+            .stderr(std::process::Stdio::inherit())
+            .output()
+            .map_err(|error| format!("cannot start xtask: {error}"))?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let last = text.lines().last().unwrap_or_default();
+        if !output.status.success() || last.is_empty() {
+            return Err(format!("`cargo xtask image dns {target}` failed: {text}"));
+        }
+        Ok(Self { tender, image: root.join(last) })
+    }
+
+    /// The guest's command in the client's namespace, with `memory` MiB, on `tap` and on processor `cpu`.
+    pub fn command(&self, cpu: Option<usize>, memory: u32, tap: &str, subnet: Subnet) -> Command {
+        let mut command = command_in(Lab::CLIENT, cpu, &self.tender.to_string_lossy());
+        command.args(self.arguments(memory, tap, subnet));
+        command
+    }
+
+    /// The same as words, for a program that starts it itself in that namespace.
+    pub fn words(&self, memory: u32, tap: &str, subnet: Subnet) -> Vec<String> {
+        let mut words = vec![self.tender.to_string_lossy().into_owned()];
+        words.extend(self.arguments(memory, tap, subnet));
+        words
+    }
+
+    fn arguments(&self, memory: u32, tap: &str, subnet: Subnet) -> Vec<String> {
+        vec![
+            format!("--mem={memory}"),
+            format!("--net:service={tap}"),
+            format!("--net-mac:service={}", GUEST_MAC),
+            self.image.to_string_lossy().into_owned(),
+            format!("--ipv4={}/24", subnet.server()),
+        ]
+    }
+
+    /// Bytes of the image's file.
+    pub fn bytes(&self) -> u64 {
+        std::fs::metadata(&self.image).map_or(0, |metadata| metadata.len())
+    }
+}
+
+/// The guest's address is given, so that the client can know it before the guest runs.
+pub const GUEST_MAC: &str = "02:00:00:00:00:0a";
+
+/// The workspace's root: the directory above xtask's.
+pub fn workspace() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().expect("xtask lies in the workspace").to_owned()
+}

@@ -1,0 +1,118 @@
+//! The command line of `bench`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Row;
+
+/// What was asked for.
+pub struct Options {
+    /// Length of one measurement.
+    pub seconds: Duration,
+    /// Turns of every compared row.
+    pub rounds: usize,
+    /// Names of rows; empty: all.
+    pub only: Vec<String>,
+    /// Queries per second of the paced measurement.
+    pub rate: u32,
+    /// How long the idle row watches.
+    pub idle: Duration,
+    /// Queries of the soak row.
+    pub soak: u64,
+    /// Records of the large zone.
+    pub records: usize,
+    /// A tender and an image to measure instead of those that are built.
+    pub tender: Option<PathBuf>,
+    /// See `tender`.
+    pub image: Option<PathBuf>,
+}
+
+/// None: help was asked for.
+pub fn parse(arguments: Vec<String>) -> Result<Option<Options>, lexopt::Error> {
+    use lexopt::prelude::*;
+    let mut options = Options {
+        seconds: Duration::from_secs(3),
+        rounds: 3,
+        only: Vec::new(),
+        rate: 100_000,
+        idle: Duration::from_secs(60),
+        soak: 5_000_000,
+        records: 1_000_000,
+        tender: None,
+        image: None,
+    };
+    let mut service = None;
+    let mut parser = lexopt::Parser::from_args(arguments);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("seconds") => options.seconds = Duration::from_secs_f64(parser.value()?.parse()?),
+            Long("rounds") => options.rounds = parser.value()?.parse()?,
+            Long("only") => options.only.push(parser.value()?.string()?),
+            Long("rate") => options.rate = parser.value()?.parse()?,
+            Long("idle-seconds") => options.idle = Duration::from_secs(parser.value()?.parse()?),
+            Long("soak-millions") => options.soak = parser.value()?.parse::<u64>()? * 1_000_000,
+            Long("records") => options.records = parser.value()?.parse()?,
+            Long("tender") => options.tender = Some(parser.value()?.into()),
+            Long("image") => options.image = Some(parser.value()?.into()),
+            Long("help") | Short('h') => return Ok(None),
+            Value(name) if service.is_none() => service = Some(name.string()?),
+            other => return Err(other.unexpected()),
+        }
+    }
+    match service.as_deref() {
+        Some("dns") if options.rounds == 0 => Err("--rounds is at least 1".into()),
+        Some("dns") => {
+            match options.only.iter().find(|name| super::ROWS.iter().all(|row| row.name != **name)) {
+                Some(name) => Err(format!("there is no row '{name}'").into()),
+                None => Ok(Some(options)),
+            }
+        }
+        Some(other) => Err(format!("there is no bench for '{other}', only for dns").into()),
+        None => Ok(None),
+    }
+}
+
+/// The text for `--help`.
+pub fn help(rows: &[Row]) -> String {
+    let mut text = String::from(
+        "usage: cargo xtask bench dns [OPTION]...     as root, with nsd, knot and iproute2 installed
+
+  --only ROW          one row, repeatable; without it all of them
+  --seconds N         length of one measurement (3)
+  --rounds N          turns of every compared row (3)
+  --rate N            queries per second where the load is paced (100000)
+  --records N         records of the large zone (1000000)
+  --idle-seconds N    how long the idle row watches (60)
+  --soak-millions N   queries of the soak row (5); the promise is for 100
+  --tender, --image   measure these files instead of building them
+
+rows:
+",
+    );
+    for row in rows {
+        text += &format!("  {:<18}  {}\n", row.name, row.shows);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(line: &str, expect: Result<bool, &str>) {
+        let arguments = line.split_whitespace().map(str::to_owned).collect();
+        let parsed = parse(arguments).map(|options| options.is_some()).map_err(|error| error.to_string());
+        assert_eq!(parsed.as_ref().copied().map_err(String::as_str), expect);
+    }
+
+    #[test]
+    fn lines_are_understood_or_refused() {
+        check("dns --seconds 0.5 --rounds 1 --only speed --only soak", Ok(true));
+        check("dns --help", Ok(false));
+        check("", Ok(false));
+        check("dns --only nothing", Err("there is no row 'nothing'"));
+        check("web", Err("there is no bench for 'web', only for dns"));
+        check("dns --rounds 0", Err("--rounds is at least 1"));
+    }
+}

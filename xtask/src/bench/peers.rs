@@ -1,0 +1,209 @@
+//! The four servers that are compared, each started the same way and pinned to the same processor.
+//!
+//! NSD and Knot get one worker each, the zones that the image gets, and no rate limit: NSD's default of 200 answers
+//! a second would be measured instead of NSD.
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use super::image::Image;
+use super::netns::{Lab, Subnet, command_in};
+use super::options::Options;
+use super::process::Process;
+use super::zones::{ORIGIN, ZoneSet};
+use super::{Bench, interrupt};
+use crate::Failure;
+
+/// Servers run here, clients on [`CLIENT_CPU`].
+pub const SERVER_CPU: usize = 0;
+
+/// Load programs run here.
+pub const CLIENT_CPU: usize = 1;
+
+/// Memory of a guest that is measured for speed, per thousand records above a floor of 64 MiB: room enough.
+const MEMORY_MIB: u32 = 64;
+
+/// A million records take NSD and Knot seconds to read.
+const START_PATIENCE: Duration = Duration::from_secs(120);
+
+/// Who is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// `floor`: one read and one write per frame, nothing else.
+    Floor,
+    /// Our image on spt.
+    Skerry,
+    /// NSD with one server process.
+    Nsd,
+    /// Knot with one UDP worker.
+    Knot,
+}
+
+/// A running server.
+pub struct Server {
+    /// Who it is.
+    pub peer: Peer,
+    /// Its process and clocks.
+    pub process: Process,
+    /// Where it answers.
+    pub address: SocketAddr,
+    /// The client's interface towards it.
+    pub interface: String,
+}
+
+impl Peer {
+    /// All of them, in the order of the tables.
+    pub const ALL: [Self; 4] = [Self::Floor, Self::Skerry, Self::Nsd, Self::Knot];
+
+    /// Its name in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Floor => "floor",
+            Self::Skerry => "skerry",
+            Self::Nsd => "nsd",
+            Self::Knot => "knot",
+        }
+    }
+
+    /// Starts it with `zones` and waits until it answers.
+    pub fn start(self, bench: &mut Bench, zones: &ZoneSet) -> Result<Server, Failure> {
+        let (number, process) = match self {
+            Self::Floor => (1, start_floor(bench)?),
+            Self::Skerry => {
+                let image = Image::build(&bench.options, &bench.lab, "spt", &zones.content)?;
+                return start_guest(bench, &image, zones, "skerry", 0, guest_memory(&bench.options, zones));
+            }
+            Self::Nsd => (2, start_nsd(&mut bench.lab, zones)?),
+            Self::Knot => (3, start_knot(&mut bench.lab, zones)?),
+        };
+        let mut server = Server {
+            peer: self,
+            process,
+            address: address(Subnet(number)),
+            interface: self.name().to_owned(),
+        };
+        server.wait_until_serving(bench, zones)?;
+        Ok(server)
+    }
+}
+
+impl Server {
+    fn wait_until_serving(&mut self, bench: &Bench, zones: &ZoneSet) -> Result<(), Failure> {
+        let answered = interrupt::wait_for(START_PATIENCE, || {
+            self.process.check_alive()?;
+            Ok(bench.programs.probe(self.address, &zones.good)?.then_some(()))
+        })?;
+        answered.ok_or_else(|| {
+            format!("{} does not answer after {} s", self.peer.name(), START_PATIENCE.as_secs())
+        })
+    }
+
+    /// Takes the interface away with the server, so that another can have its name.
+    pub fn stop(self, lab: &Lab) {
+        drop(self.process);
+        lab.remove_link(&self.interface);
+    }
+}
+
+/// Starts our image in the client's namespace on a TAP of its own.
+pub fn start_guest(
+    bench: &Bench,
+    image: &Image,
+    zones: &ZoneSet,
+    tap: &str,
+    subnet: u8,
+    memory: u32,
+) -> Result<Server, Failure> {
+    let subnet = Subnet(subnet);
+    bench.lab.add_tap(tap, subnet)?;
+    let mut command = image.command(Some(SERVER_CPU), memory, tap, subnet);
+    let process = Process::start("skerry", &mut command, &bench.lab.directory.join(format!("{tap}.log")))?;
+    let (address, interface) = (address(subnet), tap.to_owned());
+    let mut server = Server { peer: Peer::Skerry, process, address, interface };
+    match server.wait_until_serving(bench, zones) {
+        Ok(()) => Ok(server),
+        Err(failure) => {
+            server.stop(&bench.lab);
+            Err(failure)
+        }
+    }
+}
+
+/// Room for the zone, ten times its text.
+pub fn guest_memory(_options: &Options, zones: &ZoneSet) -> u32 {
+    let bytes = fs::metadata(zones.zone_file()).map_or(0, |metadata| metadata.len());
+    MEMORY_MIB + (bytes * 10 / (1 << 20)) as u32
+}
+
+fn address(subnet: Subnet) -> SocketAddr {
+    let address: IpAddr = subnet.server().parse().expect("a subnet's addresses are addresses");
+    SocketAddr::new(address, 53)
+}
+
+fn start_floor(bench: &Bench) -> Result<Process, Failure> {
+    let name = Peer::Floor.name();
+    let mut command = command_in(Lab::CLIENT, Some(SERVER_CPU), &bench.programs.floor.to_string_lossy());
+    let process = Process::start(name, command.arg(name), &bench.lab.directory.join("floor.log"))?;
+    bench.lab.bring_up(name, Subnet(1))?;
+    Ok(process)
+}
+
+fn start_nsd(lab: &mut Lab, zones: &ZoneSet) -> Result<Process, Failure> {
+    require("nsd")?;
+    let (subnet, directory) = (Subnet(2), lab.directory.join("nsd"));
+    let here = directory.display();
+    let configuration = format!(
+        "server:\n  server-count: 1\n  ip-address: {}\n  do-ip6: no\n  username: \"\"\n  zonesdir: \"{here}\"\n  \
+         database: \"\"\n  pidfile: \"{here}/nsd.pid\"\n  xfrdfile: \"{here}/xfrd.state\"\n  \
+         zonelistfile: \"{here}/zone.list\"\n  rrl-ratelimit: 0\n  rrl-whitelist-ratelimit: 0\n  verbosity: 0\n  \
+         tcp-count: 12000\n  tcp-timeout: 120\n\
+         remote-control:\n  control-enable: no\n\
+         zone:\n  name: {ORIGIN}\n  zonefile: \"{}\"\n",
+        subnet.server(),
+        zones.zone_file().display()
+    );
+    let file = write_configuration(&directory, "nsd.conf", &configuration)?;
+    let namespace = lab.add_veth("nsd", subnet)?;
+    let mut command = command_in(&namespace, Some(SERVER_CPU), "nsd");
+    command.args(["-d", "-c", &file]);
+    Process::start("nsd", &mut command, &directory.join("log"))
+}
+
+fn start_knot(lab: &mut Lab, zones: &ZoneSet) -> Result<Process, Failure> {
+    require("knotd")?;
+    let (subnet, directory) = (Subnet(3), lab.directory.join("knot"));
+    let here = directory.display();
+    let configuration = format!(
+        "server:\n  rundir: \"{here}\"\n  listen: {}@53\n  udp-workers: 1\n  tcp-workers: 1\n  \
+         background-workers: 1\n  tcp-max-clients: 12000\n  tcp-idle-timeout: 120\n\
+         log:\n  - target: stderr\n    any: error\n\
+         database:\n  storage: \"{here}\"\n\
+         zone:\n  - domain: {ORIGIN}\n    file: \"{}\"\n    zonefile-sync: -1\n    zonefile-load: whole\n    \
+         journal-content: none\n",
+        subnet.server(),
+        zones.zone_file().display()
+    );
+    let file = write_configuration(&directory, "knot.conf", &configuration)?;
+    let namespace = lab.add_veth("knot", subnet)?;
+    let mut command = command_in(&namespace, Some(SERVER_CPU), "knotd");
+    command.args(["-c", &file]);
+    Process::start("knot", &mut command, &directory.join("log"))
+}
+
+fn write_configuration(directory: &Path, name: &str, text: &str) -> Result<String, Failure> {
+    let path = directory.join(name);
+    fs::create_dir_all(directory)
+        .and_then(|()| fs::write(&path, text))
+        .map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(path.to_string_lossy().into_owned())
+}
+
+fn require(program: &str) -> Result<(), Failure> {
+    let places = ["/usr/sbin", "/usr/bin", "/usr/local/sbin"];
+    if places.iter().any(|place| Path::new(place).join(program).exists()) {
+        return Ok(());
+    }
+    Err(format!("{program} is not installed. Try: apt-get install nsd knot"))
+}

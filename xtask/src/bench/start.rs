@@ -1,0 +1,37 @@
+//! From the tender's spawn to the first answer, and from guest entry to serving.
+//!
+//! The client knows the guest's Ethernet address beforehand: an address resolution that fails is repeated by Linux
+//! after a second, which would be measured instead.
+
+use std::process::Command;
+
+use super::Bench;
+use super::image::{GUEST_MAC, Image};
+use super::netns::{Lab, Subnet};
+use super::table::{Bound, Samples};
+use super::zones::{ORIGIN, ZoneSet};
+use crate::Failure;
+
+/// Starts per run.
+const REPEATS: usize = 30;
+
+/// Starts the image again and again.
+pub fn measure(bench: &mut Bench) -> Result<(), Failure> {
+    let zones = ZoneSet::generate(&bench.lab.directory, 1000)?;
+    let image = Image::build(&bench.options, &bench.lab, "spt", &zones.content)?;
+    let subnet = Subnet(0);
+    bench.lab.add_tap("start", subnet)?;
+    let neighbour = ["-n", Lab::CLIENT, "neighbour", "replace", &subnet.server(), "lladdr", GUEST_MAC];
+    let added = Command::new("ip").args(neighbour).args(["nud", "permanent", "dev", "start"]).status();
+    if !added.is_ok_and(|status| status.success()) {
+        return Err("cannot tell the client the guest's address".into());
+    }
+    let server = format!("{}:53", subnet.server()).parse().expect("a subnet's addresses are addresses");
+    let query = format!("ns1.{ORIGIN}. A ANSWER");
+    let times = bench.programs.first_answers(server, &query, REPEATS, &image.words(64, "start", subnet));
+    bench.lab.remove_link("start");
+    let milliseconds: Samples = times?.into_iter().map(|microseconds| microseconds / 1000.0).collect();
+    println!("  {REPEATS} starts, ms: {milliseconds}; image {} bytes with its zone", image.bytes());
+    bench.promises.note("start to first answer, ms", milliseconds.median(), Bound::AtMost(10.0));
+    Ok(())
+}
