@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask help` lists the commands; each is a module with a `run`. CI calls `cargo xtask ci` and nothing else.
 
+mod bench;
 mod cargo;
 mod image;
 mod run;
@@ -24,6 +25,9 @@ usage: cargo xtask COMMAND
   run SERVICE [--on TARGET] [--content DIR] [--config FILE]
       [--publish ADDR:PORT:GUESTPORT[/udp|/tcp]]... [--memory MIB] [-- ARGUMENTS]
                       build the image and run it here, without root
+  bench dns [--only ROW]... [--seconds N] [--rounds N]
+                      measure the DNS image beside the floor, NSD and Knot; needs root.
+                      `bench --help` lists the rows
   test                run every test; what cannot run here is named
   sizes               print the bytes of every image and the lines of every crate
   tidy                check the rules that a program can check
@@ -38,6 +42,7 @@ fn main() -> ExitCode {
     let result = match command.as_str() {
         "image" => image::run(arguments),
         "run" => run::run(arguments),
+        "bench" => bench::run(arguments),
         "test" => test::run(false),
         "sizes" => sizes::run(),
         "tidy" => tidy::run(),

@@ -6,6 +6,7 @@ use std::process::Command;
 use super::netns::{Lab, Subnet, command_in};
 use super::options::Options;
 use crate::Failure;
+use crate::cargo::{target_directory, workspace};
 
 /// What starts a guest.
 pub struct Image {
@@ -17,7 +18,8 @@ impl Image {
     /// Builds the DNS image for `target` with the zones in `content`.
     pub fn build(options: &Options, lab: &Lab, target: &str, content: &Path) -> Result<Self, Failure> {
         let root = workspace();
-        let tender = options.tender.clone().unwrap_or_else(|| root.join("target/release/skerry-tender"));
+        let tender =
+            options.tender.clone().unwrap_or_else(|| target_directory().join("release/skerry-tender"));
         if let Some(image) = &options.image {
             return Ok(Self { tender, image: image.clone() });
         }
@@ -73,9 +75,3 @@ impl Image {
 
 /// The guest's address is given, so that the client can know it before the guest runs.
 pub const GUEST_MAC: &str = "02:00:00:00:00:0a";
-
-/// The workspace's root: the directory above xtask's.
-pub fn workspace() -> PathBuf {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest.parent().expect("xtask lies in the workspace").to_owned()
-}

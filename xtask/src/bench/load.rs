@@ -7,11 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use super::image::workspace;
 use super::netns::{Lab, command_in};
 use super::peers::{CLIENT_CPU, SERVER_CPU, Server};
 use super::{interrupt, process};
-use crate::Failure;
+use crate::{Failure, cargo};
 
 /// A load program that takes longer than it was told, by this much, is stuck.
 const OVERTIME: Duration = Duration::from_secs(60);
@@ -72,15 +71,8 @@ impl Report {
 impl Programs {
     /// Builds them in release mode.
     pub fn build() -> Result<Self, Failure> {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut command = Command::new(cargo);
-        command.args(["build", "--quiet", "--release", "--package", "load"]).current_dir(workspace());
-        let status = command.status().map_err(|error| format!("cannot start cargo: {error}"))?;
-        if !status.success() {
-            return Err("the load programs do not build".into());
-        }
-        let target =
-            std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from);
+        cargo::check(&mut cargo::cargo(&["build", "--quiet", "--release", "--package", "load"]))?;
+        let target = cargo::target_directory();
         let path = |name| target.join("release").join(name);
         Ok(Self {
             floor: path("floor"),

@@ -27,9 +27,9 @@ pub struct ZoneSet {
 }
 
 impl ZoneSet {
-    /// The zone file, named by its origin.
+    /// The zone file, named like the zone.
     pub fn zone_file(&self) -> PathBuf {
-        self.content.join(format!("{ORIGIN}.zone"))
+        self.content.join(ORIGIN)
     }
 
     /// Writes a zone of `records` records and its query lists below `directory`; both are kept if they are there.
