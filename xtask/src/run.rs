@@ -59,7 +59,7 @@ fn parse(arguments: Vec<String>) -> Result<(String, Options), lexopt::Error> {
             lexopt::Arg::Long("content") => options.image.content = Some(PathBuf::from(parser.value()?)),
             lexopt::Arg::Long("config") => options.image.config = Some(PathBuf::from(parser.value()?)),
             lexopt::Arg::Long("publish") => {
-                options.publish.push(parser.value()?.to_string_lossy().into_owned())
+                options.publish.push(parser.value()?.to_string_lossy().into_owned());
             }
             lexopt::Arg::Long("memory") => {
                 let value = parser.value()?.to_string_lossy().into_owned();
