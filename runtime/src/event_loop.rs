@@ -11,10 +11,13 @@ use crate::{
     network::{Network, SystemClock},
 };
 use serde::de::DeserializeOwned;
-use std::{cell::RefCell, fmt, future::Future, process::ExitCode};
+use std::{cell::RefCell, fmt, future::Future, process::ExitCode, time::Duration};
 
 /// The network interface that services serve on, by its name in the image's manifest.
 const SERVICE_DEVICE: &str = "service";
+
+/// A year: as far as anything needs to be.
+const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 thread_local! {
     static NETWORKS: RefCell<Vec<Network>> = const { RefCell::new(Vec::new()) };
@@ -119,22 +122,35 @@ fn execute(service: impl Future<Output = Result<(), Stop>>) -> Result<(), Stop> 
         .enable_time()
         .build()
         .map_err(|error| Stop::Failed(format!("the executor does not start: {error}")))?;
-    tokio::task::LocalSet::new().block_on(&executor, service)
+    let tasks = tokio::task::LocalSet::new();
+    tasks.spawn_local(keep_a_timer());
+    tasks.block_on(&executor, service)
+}
+
+/// Sleeps for ever. An executor without any timer parks until its futex is woken, and takes no other reason to look for
+/// woken tasks; one with a timer looks whenever the wait ends, which is how [`idle`] tells it.
+async fn keep_a_timer() {
+    loop {
+        tokio::time::sleep(FAR).await;
+    }
 }
 
 /// Called whenever the executor would sleep until `deadline`: gives every network a turn, and sleeps if none had anything.
-fn idle(deadline: Option<u64>) {
+/// Whether a task may have been woken.
+fn idle(deadline: Option<u64>) -> bool {
     NETWORKS.with_borrow(|networks| {
         let mut next = deadline;
-        let mut quiet = true;
+        let (mut quiet, mut drained) = (true, true);
         for network in networks {
             let turn = network.turn();
-            // After a turn of nothing but fast answers no task can be woken: only a full batch is reason to come back.
-            quiet &= turn.quiet && turn.drained;
+            quiet &= turn.quiet;
+            drained &= turn.drained;
             next = [next, network.deadline()].into_iter().flatten().min();
         }
-        if quiet {
+        // After nothing but fast answers no task can have been woken: no need to ask the executor.
+        if quiet && drained {
             platform::wait(next);
         }
-    });
+        !quiet
+    })
 }

@@ -44,6 +44,7 @@
 //! Reading order: [`run`], [`configuration`], [`network`], `log`, [`limits`].
 
 pub mod configuration;
+pub mod content;
 mod event_loop;
 pub mod limits;
 mod log;

@@ -33,6 +33,7 @@ pub mod limits;
 mod message;
 mod name;
 mod query;
+pub mod service;
 mod statistics;
 mod types;
 mod zone;

@@ -1,0 +1,7 @@
+//! The DNS image.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    runtime::run("dns", dns::service::ARGUMENTS, dns::service::serve)
+}
