@@ -3,6 +3,7 @@
 //! Two small traits, so that the whole stack runs on the desk over an in-memory wire under virtual time. In an image they
 //! are a `platform` network interface and its monotonic clock.
 
+use super::sequence::{self, Highest};
 use smoltcp::{
     phy::{self, Checksum, DeviceCapabilities, Medium},
     time::Instant,
@@ -63,6 +64,15 @@ pub(crate) struct Wire<'a> {
     pub scratch: &'a mut [u8],
     /// Counts frames sent.
     pub sent: &'a mut u64,
+    /// How far the connection has sent whose segments these are.
+    pub highest: Option<&'a mut Highest>,
+}
+
+impl Wire<'_> {
+    fn token(&mut self) -> TransmitToken<'_> {
+        let Self { device, scratch, sent, highest, .. } = self;
+        TransmitToken { device: &mut **device, scratch, sent, highest: highest.as_deref_mut() }
+    }
 }
 
 /// What smoltcp may assume of every device.
@@ -88,14 +98,11 @@ impl phy::Device for Wire<'_> {
 
     fn receive(&mut self, _: Instant) -> Option<(ReceiveToken<'_>, TransmitToken<'_>)> {
         let frame = self.frame.take()?;
-        Some((
-            ReceiveToken(frame),
-            TransmitToken { device: self.device, scratch: self.scratch, sent: self.sent },
-        ))
+        Some((ReceiveToken(frame), self.token()))
     }
 
     fn transmit(&mut self, _: Instant) -> Option<TransmitToken<'_>> {
-        Some(TransmitToken { device: self.device, scratch: self.scratch, sent: self.sent })
+        Some(self.token())
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
@@ -115,6 +122,7 @@ pub(crate) struct TransmitToken<'t> {
     device: &'t mut dyn Device,
     scratch: &'t mut [u8],
     sent: &'t mut u64,
+    highest: Option<&'t mut Highest>,
 }
 
 impl phy::TxToken for TransmitToken<'_> {
@@ -123,6 +131,9 @@ impl phy::TxToken for TransmitToken<'_> {
         // smoltcp leaves reserved fields alone: bytes of an earlier frame must not show there.
         frame.fill(0);
         let result = f(frame);
+        if let Some(highest) = self.highest {
+            sequence::mend(frame, highest);
+        }
         self.device.transmit(frame);
         *self.sent += 1;
         result

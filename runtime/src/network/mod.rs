@@ -17,6 +17,7 @@ mod listener;
 mod rate;
 mod responder;
 mod router;
+mod sequence;
 pub mod stack;
 mod stream;
 mod timers;

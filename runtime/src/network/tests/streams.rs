@@ -62,6 +62,13 @@ fn a_megabyte_comes_back_over_ipv6() {
 }
 
 #[test]
+fn a_megabyte_comes_back_over_a_bad_wire() {
+    for seed in 0..4 {
+        check_echo(seed, Faults { loss: 10, repeat: 3, reorder: 10 }, (SERVER, 7).into(), 1 << 20);
+    }
+}
+
+#[test]
 fn nobody_listens() {
     run(1, Faults::default(), |pair| async move {
         let error = TcpStream::connect(&pair.client, (SERVER, 9).into(), TcpOptions::default()).await.err();

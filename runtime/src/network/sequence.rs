@@ -1,0 +1,174 @@
+//! Keeps SND.NXT from going back in what a connection sends.
+//!
+//! When smoltcp (0.14) retransmits it rewinds its idea of what was sent, and segments without data then carry an old sequence
+//! number. A peer takes the acknowledgement in such a segment for out of date (RFC 9293 §3.10.7.4) and drops it. If both ends
+//! do that, as two images sending to each other over a lossy path, neither ever hears the other again until both time out.
+//! RFC 9293 §3.4 has SND.NXT at the highest number sent; this file puts it back where a segment has no data to go with it.
+
+use super::device::ETHERNET_HEADER;
+
+const FIN: u8 = 1;
+const SYN: u8 = 2;
+/// Bytes of a probe of a closed window, or of a sign of life.
+const PROBE: usize = 1;
+
+/// The sequence number after the highest that was sent; `None` before the first.
+pub type Highest = Option<u32>;
+
+/// Looks at a frame that is about to be sent, and mends the sequence number of a segment without data.
+pub fn mend(frame: &mut [u8], highest: &mut Highest) {
+    let Some((start, end)) = segment(frame) else { return };
+    let segment = &mut frame[start..end];
+    let sequence = u32::from_be_bytes([segment[4], segment[5], segment[6], segment[7]]);
+    let data = segment.len() - usize::from(segment[12] >> 4) * 4;
+    let flags = segment[13] & (FIN | SYN);
+    let next = sequence.wrapping_add(data as u32).wrapping_add(flags.count_ones());
+    match *highest {
+        Some(sent) if before(next, sent) => {
+            if data == 0 && flags == 0 {
+                set_sequence(segment, sequence, sent);
+            }
+        }
+        // A byte sent to probe a closed window is not taken by the peer, who would drop what comes with the next number.
+        _ if data == PROBE => {}
+        _ => *highest = Some(next),
+    }
+}
+
+/// Where the TCP segment of a frame lies, if it has one that is whole.
+fn segment(frame: &[u8]) -> Option<(usize, usize)> {
+    let packet = frame.get(ETHERNET_HEADER..)?;
+    let (header, length) = match frame[12..14] {
+        [0x08, 0x00] if *packet.get(9)? == 6 => {
+            (usize::from(packet[0] & 15) * 4, usize::from(u16::from_be_bytes([packet[2], packet[3]])))
+        }
+        [0x86, 0xdd] if *packet.get(6)? == 6 => {
+            (40, 40 + usize::from(u16::from_be_bytes([packet[4], packet[5]])))
+        }
+        _ => return None,
+    };
+    let segment = packet.get(header..length)?;
+    let whole = segment.len() >= 20 && segment.len() >= usize::from(segment[12] >> 4) * 4;
+    whole.then_some((ETHERNET_HEADER + header, ETHERNET_HEADER + length))
+}
+
+/// Whether `first` comes before `second` in the sequence space.
+fn before(first: u32, second: u32) -> bool {
+    (first.wrapping_sub(second) as i32) < 0
+}
+
+/// Writes a sequence number and brings the checksum along (RFC 1624, equation 3).
+fn set_sequence(segment: &mut [u8], old: u32, new: u32) {
+    segment[4..8].copy_from_slice(&new.to_be_bytes());
+    let checksum = u16::from_be_bytes([segment[16], segment[17]]);
+    let halves = |word: u32| (word >> 16) + (word & 0xffff);
+    let mut sum = u32::from(!checksum) + halves(!old) + halves(new);
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    segment[16..18].copy_from_slice(&(!(sum as u16)).to_be_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::classify::{Addresses, Verdict, classify};
+    use smoltcp::{
+        phy::ChecksumCapabilities,
+        wire::{
+            EthernetAddress, EthernetFrame, EthernetProtocol, IpProtocol, Ipv4Address, Ipv4Packet, Ipv4Repr,
+            TcpControl, TcpPacket, TcpRepr, TcpSeqNumber,
+        },
+    };
+
+    const SOURCE: Ipv4Address = Ipv4Address::new(10, 0, 0, 1);
+    const DESTINATION: Ipv4Address = Ipv4Address::new(10, 0, 0, 2);
+
+    fn frame(sequence: u32, control: TcpControl, payload: &[u8]) -> Vec<u8> {
+        let tcp = TcpRepr {
+            src_port: 1,
+            dst_port: 2,
+            control,
+            seq_number: TcpSeqNumber(sequence as i32),
+            ack_number: Some(TcpSeqNumber(77)),
+            window_len: 1_000,
+            window_scale: None,
+            max_seg_size: None,
+            sack_permitted: false,
+            sack_ranges: [None; 3],
+            timestamp: None,
+            payload,
+        };
+        let ip = Ipv4Repr {
+            src_addr: SOURCE,
+            dst_addr: DESTINATION,
+            next_header: IpProtocol::Tcp,
+            payload_len: tcp.buffer_len(),
+            hop_limit: 64,
+        };
+        let mut bytes = vec![0; ETHERNET_HEADER + ip.buffer_len() + tcp.buffer_len()];
+        let mut ethernet = EthernetFrame::new_unchecked(&mut bytes);
+        ethernet.set_dst_addr(EthernetAddress([2, 0, 0, 0, 0, 2]));
+        ethernet.set_src_addr(EthernetAddress([2, 0, 0, 0, 0, 1]));
+        ethernet.set_ethertype(EthernetProtocol::Ipv4);
+        let mut packet = Ipv4Packet::new_unchecked(ethernet.payload_mut());
+        ip.emit(&mut packet, &ChecksumCapabilities::default());
+        let mut segment = TcpPacket::new_unchecked(packet.payload_mut());
+        tcp.emit(&mut segment, &SOURCE.into(), &DESTINATION.into(), &ChecksumCapabilities::default());
+        bytes
+    }
+
+    /// Sends a segment after one that went up to `highest`; its sequence number must be `expect`, and its checksum right.
+    #[track_caller]
+    fn check(highest: u32, sequence: u32, control: TcpControl, payload: &[u8], expect: u32) {
+        let mut bytes = frame(sequence, control, payload);
+        mend(&mut bytes, &mut Some(highest));
+        let ours = Addresses {
+            mac: [2, 0, 0, 0, 0, 2],
+            ipv4: vec![(DESTINATION, Ipv4Address::BROADCAST)],
+            ipv6: Vec::new(),
+        };
+        assert!(matches!(classify(&bytes, &ours), Verdict::Segment(_)), "the checksum is wrong");
+        assert_eq!(u32::from_be_bytes(bytes[38..42].try_into().expect("four bytes")), expect);
+    }
+
+    #[test]
+    fn an_acknowledgement_never_goes_back() {
+        check(5_000, 1_000, TcpControl::None, b"", 5_000);
+        check(5_000, 0xffff_f000, TcpControl::None, b"", 5_000);
+        check(1_000, 0xffff_f000, TcpControl::Rst, b"", 1_000);
+    }
+
+    #[test]
+    fn data_is_sent_again_where_it_belongs() {
+        check(5_000, 1_000, TcpControl::Psh, b"again", 1_000);
+        check(5_000, 1_000, TcpControl::Fin, b"", 1_000);
+        check(5_000, 5_000, TcpControl::None, b"", 5_000);
+        check(5_000, 6_000, TcpControl::None, b"", 6_000);
+    }
+
+    #[test]
+    fn the_highest_is_followed() {
+        let mut highest = None;
+        for (sequence, control, payload, expect) in [
+            (10, TcpControl::Syn, &b""[..], 11),
+            (11, TcpControl::Psh, b"12345", 16),
+            (11, TcpControl::Psh, b"12", 16),
+            (16, TcpControl::None, b"p", 16),
+            (16, TcpControl::Fin, b"", 17),
+        ] {
+            mend(&mut frame(sequence, control, payload), &mut highest);
+            assert_eq!(highest, Some(expect));
+        }
+    }
+
+    #[test]
+    fn other_frames_are_left_alone() {
+        for length in 0..60 {
+            let mut bytes = frame(1, TcpControl::None, b"data");
+            bytes.truncate(length);
+            let before = bytes.clone();
+            mend(&mut bytes, &mut Some(9_999));
+            assert_eq!(bytes, before);
+        }
+    }
+}
