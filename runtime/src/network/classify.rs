@@ -109,6 +109,8 @@ pub struct Segment {
     pub opening: bool,
     /// RST: never to be answered.
     pub reset: bool,
+    /// The acknowledgement number, with ACK.
+    pub acknowledged: Option<u32>,
 }
 
 /// Decides where `frame` goes.
@@ -262,6 +264,8 @@ fn segment(payload: &[u8], source: IpAddr, destination: IpAddr) -> Verdict {
         local: SocketAddr::new(destination, word(header, 2)),
         opening: header[13] & FIN_SYN_RST_ACK == 0b0_0010,
         reset: header[13] & 0b0_0100 != 0,
+        acknowledged: (header[13] & 0b1_0000 != 0)
+            .then(|| u32::from_be_bytes([header[8], header[9], header[10], header[11]])),
     })
 }
 

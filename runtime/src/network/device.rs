@@ -3,7 +3,7 @@
 //! Two small traits, so that the whole stack runs on the desk over an in-memory wire under virtual time. In an image they
 //! are a `platform` network interface and its monotonic clock.
 
-use super::sequence::{self, Highest};
+use super::sequence::Sequence;
 use smoltcp::{
     phy::{self, Checksum, DeviceCapabilities, Medium},
     time::Instant,
@@ -64,14 +64,14 @@ pub(crate) struct Wire<'a> {
     pub scratch: &'a mut [u8],
     /// Counts frames sent.
     pub sent: &'a mut u64,
-    /// How far the connection has sent whose segments these are.
-    pub highest: Option<&'a mut Highest>,
+    /// The connection whose segments are sent, if it is one.
+    pub sequence: Option<&'a mut Sequence>,
 }
 
 impl Wire<'_> {
     fn token(&mut self) -> TransmitToken<'_> {
-        let Self { device, scratch, sent, highest, .. } = self;
-        TransmitToken { device: &mut **device, scratch, sent, highest: highest.as_deref_mut() }
+        let Self { device, scratch, sent, sequence, .. } = self;
+        TransmitToken { device: &mut **device, scratch, sent, sequence: sequence.as_deref_mut() }
     }
 }
 
@@ -122,7 +122,7 @@ pub(crate) struct TransmitToken<'t> {
     device: &'t mut dyn Device,
     scratch: &'t mut [u8],
     sent: &'t mut u64,
-    highest: Option<&'t mut Highest>,
+    sequence: Option<&'t mut Sequence>,
 }
 
 impl phy::TxToken for TransmitToken<'_> {
@@ -131,8 +131,8 @@ impl phy::TxToken for TransmitToken<'_> {
         // smoltcp leaves reserved fields alone: bytes of an earlier frame must not show there.
         frame.fill(0);
         let result = f(frame);
-        if let Some(highest) = self.highest {
-            sequence::mend(frame, highest);
+        if let Some(sequence) = self.sequence {
+            sequence.mend(frame);
         }
         self.device.transmit(frame);
         *self.sent += 1;

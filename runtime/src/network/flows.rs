@@ -4,7 +4,7 @@
 //! segment is matched to it here. Hashes are keyed at random (the standard library's SipHash): an attacker chooses the
 //! addresses and ports, and must not be able to choose collisions.
 
-use super::{listener::ListenerId, sequence::Highest, timers::Micros};
+use super::{listener::ListenerId, sequence::Sequence, timers::Micros};
 use smoltcp::{
     iface::{SocketHandle, SocketSet, SocketStorage},
     socket::tcp,
@@ -82,8 +82,8 @@ pub struct Flow {
     /// Its socket, alone.
     pub set: SocketSet<'static>,
     handle: SocketHandle,
-    /// How far it has sent.
-    pub highest: Highest,
+    /// What its segments have said.
+    pub sequence: Sequence,
     pub tuple: FourTuple,
     pub holder: Holder,
     /// The listener it came from; `None` if we connected.
@@ -114,7 +114,7 @@ impl Flow {
         Ok(Self {
             set,
             handle,
-            highest: None,
+            sequence: Sequence::default(),
             tuple,
             holder,
             listener,

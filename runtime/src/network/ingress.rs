@@ -60,6 +60,9 @@ impl Stack {
         let tuple = FourTuple::new(segment.local, segment.remote);
         if let Some(id) = self.flows.find(&tuple) {
             if !(segment.opening && self.is_forgettable(id)) {
+                if let (Some(flow), Some(number)) = (self.flows.get_mut(id), segment.acknowledged) {
+                    flow.sequence.handle_acknowledgement(number);
+                }
                 self.ingress(length, Sockets::Flow(id));
                 self.mark_dirty(id);
                 return;

@@ -1,37 +1,52 @@
-//! Keeps SND.NXT from going back in what a connection sends.
+//! Keeps the sequence numbers of acknowledgements where the peer takes them.
 //!
 //! When smoltcp (0.14) retransmits it rewinds its idea of what was sent, and segments without data then carry an old sequence
 //! number. A peer takes the acknowledgement in such a segment for out of date (RFC 9293 §3.10.7.4) and drops it. If both ends
 //! do that, as two images sending to each other over a lossy path, neither ever hears the other again until both time out.
-//! RFC 9293 §3.4 has SND.NXT at the highest number sent; this file puts it back where a segment has no data to go with it.
+//! RFC 9293 §3.4 has SND.NXT never go back. What was sent beyond the peer's window is not the answer either, for then the
+//! peer drops it as too new. So a segment without data that would start before what the peer says it expects starts there:
+//! that number is always good, and if the peer has moved on since, it answers with the new one.
 
 use super::device::ETHERNET_HEADER;
 
 const FIN: u8 = 1;
 const SYN: u8 = 2;
-/// Bytes of a probe of a closed window, or of a sign of life.
-const PROBE: usize = 1;
 
-/// The sequence number after the highest that was sent; `None` before the first.
-pub type Highest = Option<u32>;
+/// What is known of the sequence numbers of a connection, from the frames themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sequence {
+    /// The number after the highest that was sent; `None` before the first.
+    sent: Option<u32>,
+    /// The highest that the peer has said it expects.
+    expected: Option<u32>,
+}
 
-/// Looks at a frame that is about to be sent, and mends the sequence number of a segment without data.
-pub fn mend(frame: &mut [u8], highest: &mut Highest) {
-    let Some((start, end)) = segment(frame) else { return };
-    let segment = &mut frame[start..end];
-    let sequence = u32::from_be_bytes([segment[4], segment[5], segment[6], segment[7]]);
-    let data = segment.len() - usize::from(segment[12] >> 4) * 4;
-    let flags = segment[13] & (FIN | SYN);
-    let next = sequence.wrapping_add(data as u32).wrapping_add(flags.count_ones());
-    match *highest {
-        Some(sent) if before(next, sent) => {
-            if data == 0 && flags == 0 {
-                set_sequence(segment, sequence, sent);
-            }
+impl Sequence {
+    /// The peer has acknowledged everything before `number`, whether or not smoltcp takes its segment. What was never sent
+    /// cannot be acknowledged: such a segment is somebody else's guess.
+    pub fn handle_acknowledgement(&mut self, number: u32) {
+        let possible = self.sent.is_some_and(|sent| !before(sent, number));
+        if possible && self.expected.is_none_or(|expected| before(expected, number)) {
+            self.expected = Some(number);
         }
-        // A byte sent to probe a closed window is not taken by the peer, who would drop what comes with the next number.
-        _ if data == PROBE => {}
-        _ => *highest = Some(next),
+    }
+
+    /// Looks at a frame that is about to be sent, and mends the sequence number of a segment without data.
+    pub fn mend(&mut self, frame: &mut [u8]) {
+        let Some((start, end)) = segment(frame) else { return };
+        let segment = &mut frame[start..end];
+        let number = u32::from_be_bytes([segment[4], segment[5], segment[6], segment[7]]);
+        let data = segment.len() - usize::from(segment[12] >> 4) * 4;
+        let flags = segment[13] & (FIN | SYN);
+        let next = number.wrapping_add(data as u32).wrapping_add(flags.count_ones());
+        if self.sent.is_none_or(|sent| before(sent, next)) {
+            self.sent = Some(next);
+        }
+        if let Some(expected) =
+            self.expected.filter(|&expected| data == 0 && flags == 0 && before(number, expected))
+        {
+            set_sequence(segment, number, expected);
+        }
     }
 }
 
@@ -117,29 +132,32 @@ mod tests {
         bytes
     }
 
-    /// Sends a segment after one that went up to `highest`; its sequence number must be `expect`, and its checksum right.
+    fn addresses() -> Addresses {
+        let ipv4 = vec![(DESTINATION, Ipv4Address::BROADCAST)];
+        Addresses { mac: [2, 0, 0, 0, 0, 2], ipv4, ipv6: Vec::new() }
+    }
+
+    /// Sends a segment after the peer has said that it expects `expected` of 9000 bytes sent; its sequence number must be
+    /// `expect`, and its checksum right.
     #[track_caller]
-    fn check(highest: u32, sequence: u32, control: TcpControl, payload: &[u8], expect: u32) {
-        let mut bytes = frame(sequence, control, payload);
-        mend(&mut bytes, &mut Some(highest));
-        let ours = Addresses {
-            mac: [2, 0, 0, 0, 0, 2],
-            ipv4: vec![(DESTINATION, Ipv4Address::BROADCAST)],
-            ipv6: Vec::new(),
-        };
-        assert!(matches!(classify(&bytes, &ours), Verdict::Segment(_)), "the checksum is wrong");
+    fn check(expected: u32, number: u32, control: TcpControl, payload: &[u8], expect: u32) {
+        let mut sequence = Sequence { sent: Some(expected.wrapping_add(9_000)), expected: None };
+        sequence.handle_acknowledgement(expected);
+        let mut bytes = frame(number, control, payload);
+        sequence.mend(&mut bytes);
+        assert!(matches!(classify(&bytes, &addresses()), Verdict::Segment(_)), "the checksum is wrong");
         assert_eq!(u32::from_be_bytes(bytes[38..42].try_into().expect("four bytes")), expect);
     }
 
     #[test]
-    fn an_acknowledgement_never_goes_back() {
+    fn an_acknowledgement_starts_where_the_peer_expects_it() {
         check(5_000, 1_000, TcpControl::None, b"", 5_000);
         check(5_000, 0xffff_f000, TcpControl::None, b"", 5_000);
         check(1_000, 0xffff_f000, TcpControl::Rst, b"", 1_000);
     }
 
     #[test]
-    fn data_is_sent_again_where_it_belongs() {
+    fn the_rest_stays_where_it_is() {
         check(5_000, 1_000, TcpControl::Psh, b"again", 1_000);
         check(5_000, 1_000, TcpControl::Fin, b"", 1_000);
         check(5_000, 5_000, TcpControl::None, b"", 5_000);
@@ -147,17 +165,15 @@ mod tests {
     }
 
     #[test]
-    fn the_highest_is_followed() {
-        let mut highest = None;
-        for (sequence, control, payload, expect) in [
-            (10, TcpControl::Syn, &b""[..], 11),
-            (11, TcpControl::Psh, b"12345", 16),
-            (11, TcpControl::Psh, b"12", 16),
-            (16, TcpControl::None, b"p", 16),
-            (16, TcpControl::Fin, b"", 17),
-        ] {
-            mend(&mut frame(sequence, control, payload), &mut highest);
-            assert_eq!(highest, Some(expect));
+    fn what_was_never_sent_cannot_be_acknowledged() {
+        let mut sequence = Sequence::default();
+        sequence.handle_acknowledgement(1);
+        sequence.mend(&mut frame(10, TcpControl::Syn, b""));
+        sequence.mend(&mut frame(11, TcpControl::Psh, b"12345"));
+        sequence.mend(&mut frame(11, TcpControl::Psh, b"12"));
+        for (number, expect) in [(17, None), (16, Some(16)), (12, Some(16)), (0x8000_0000, Some(16))] {
+            sequence.handle_acknowledgement(number);
+            assert_eq!(sequence.expected, expect, "after {number}");
         }
     }
 
@@ -167,7 +183,7 @@ mod tests {
             let mut bytes = frame(1, TcpControl::None, b"data");
             bytes.truncate(length);
             let before = bytes.clone();
-            mend(&mut bytes, &mut Some(9_999));
+            Sequence { sent: Some(9_999), expected: Some(9_999) }.mend(&mut bytes);
             assert_eq!(bytes, before);
         }
     }

@@ -92,7 +92,7 @@ impl Stack {
         let size = device.mtu() + ETHERNET_HEADER;
         let mut scratch = vec![0; size].into_boxed_slice();
         let mut wire =
-            Wire { device: &mut *device, frame: None, scratch: &mut scratch, sent: &mut 0, highest: None };
+            Wire { device: &mut *device, frame: None, scratch: &mut scratch, sent: &mut 0, sequence: None };
         let mut interface = Interface::new(config, &mut wire, Instant::from_micros(now));
         interface.set_reassembly_timeout(Duration::from_secs(REASSEMBLY_SECONDS));
         Self {
@@ -193,10 +193,10 @@ impl Stack {
     /// Hands the frame just received to smoltcp, with the sockets it may be for.
     pub(super) fn ingress(&mut self, length: usize, sockets: Sockets) {
         self.read_clock();
-        let (set, highest) = match sockets {
+        let (set, sequence) = match sockets {
             Sockets::Base => (&mut self.base, None),
             Sockets::Flow(id) => match self.flows.get_mut(id) {
-                Some(flow) => (&mut flow.set, Some(&mut flow.highest)),
+                Some(flow) => (&mut flow.set, Some(&mut flow.sequence)),
                 None => return,
             },
         };
@@ -205,17 +205,17 @@ impl Stack {
             frame: Some(&self.frame[..length]),
             scratch: &mut self.scratch,
             sent: &mut self.counters.frames_out,
-            highest,
+            sequence,
         };
         self.interface.poll_ingress_single(Instant::from_micros(self.now), &mut wire, set);
     }
 
     /// Lets some sockets send, one packet each. Whether anything was sent.
     pub(super) fn egress(&mut self, sockets: Sockets) -> bool {
-        let (set, highest) = match sockets {
+        let (set, sequence) = match sockets {
             Sockets::Base => (&mut self.base, None),
             Sockets::Flow(id) => match self.flows.get_mut(id) {
-                Some(flow) => (&mut flow.set, Some(&mut flow.highest)),
+                Some(flow) => (&mut flow.set, Some(&mut flow.sequence)),
                 None => return false,
             },
         };
@@ -224,7 +224,7 @@ impl Stack {
             frame: None,
             scratch: &mut self.scratch,
             sent: &mut self.counters.frames_out,
-            highest,
+            sequence,
         };
         self.interface.poll_egress(Instant::from_micros(self.now), &mut wire, set)
             == PollResult::SocketStateChanged

@@ -213,7 +213,7 @@ impl Pair {
     }
 }
 
-/// Runs `test` on a pair, under virtual time; for ten virtual minutes at most.
+/// Runs `test` on a pair, under virtual time; for a virtual hour at most.
 #[track_caller]
 pub fn run<F: Future<Output = ()>>(seed: u64, faults: Faults, test: impl FnOnce(Pair) -> F) {
     on_desk(seed, async move {
@@ -225,7 +225,7 @@ pub fn run<F: Future<Output = ()>>(seed: u64, faults: Faults, test: impl FnOnce(
 /// Drives a pair while `test` runs.
 pub async fn drive<F: Future<Output = ()>>(pair: Pair, test: impl FnOnce(Pair) -> F) {
     tokio::task::spawn_local(pair.clone().drive());
-    tokio::time::timeout(Duration::from_secs(600), test(pair)).await.expect("the test does not hang");
+    tokio::time::timeout(Duration::from_secs(3_600), test(pair)).await.expect("the test does not hang");
 }
 
 /// Runs a future under virtual time.

@@ -24,8 +24,19 @@ fn serve_echo(pair: &Pair, options: TcpOptions) {
     });
 }
 
+/// On a wire that loses every tenth frame a timer may back off for minutes.
+const PATIENT: TcpOptions = TcpOptions {
+    idle_timeout: None,
+    backlog: 16,
+    connections: 16,
+    receive_buffer: 16_384,
+    send_buffer: 16_384,
+    keep_alive: None,
+    nagle: false,
+};
+
 async fn echo(pair: Pair, server: SocketAddr, length: usize) {
-    let stream = TcpStream::connect(&pair.client, server, TcpOptions::default()).await.expect("a connection");
+    let stream = TcpStream::connect(&pair.client, server, PATIENT).await.expect("a connection");
     let (mut reader, mut writer) = tokio::io::split(stream);
     let sent = bytes(length);
     let expect = sent.clone();
@@ -41,7 +52,7 @@ async fn echo(pair: Pair, server: SocketAddr, length: usize) {
 #[track_caller]
 fn check_echo(seed: u64, faults: Faults, server: SocketAddr, length: usize) {
     run(seed, faults, |pair| async move {
-        serve_echo(&pair, TcpOptions::default());
+        serve_echo(&pair, PATIENT);
         echo(pair, server, length).await;
     });
 }
