@@ -20,7 +20,8 @@ fn echo_port() -> u16 {
     7
 }
 
-const ARGUMENTS: &[Argument] = &[Argument { name: "port", value: "PORT", help: "UDP and TCP port; 7 if not given" }];
+const ARGUMENTS: &[Argument] =
+    &[Argument { name: "port", value: "PORT", help: "UDP and TCP port; 7 if not given" }];
 
 struct Echo;
 
