@@ -10,8 +10,7 @@
 //! Pure: bytes and our addresses in, a verdict with offsets out. Nothing here may panic on any input; everything below this
 //! file may rely on the lengths and the IPv4 and TCP checksums that were verified here.
 
-use super::checksum::Sum;
-use super::device::ETHERNET_HEADER;
+use super::{checksum::Sum, datagram::Datagram, device::ETHERNET_HEADER};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 const ETHERTYPE_IPV4: u16 = 0x0800;
@@ -20,13 +19,18 @@ const ETHERTYPE_IPV6: u16 = 0x86dd;
 
 /// IANA protocol numbers.
 const TCP: u8 = 6;
-const UDP: u8 = 17;
+pub(super) const UDP: u8 = 17;
+const ICMP: u8 = 1;
+const ICMPV6: u8 = 58;
+const IPV6_HOP_BY_HOP: u8 = 0;
 const IPV6_FRAGMENT: u8 = 44;
 
-const IPV4_HEADER: usize = 20;
-const IPV6_HEADER: usize = 40;
-const UDP_HEADER: usize = 8;
+pub(super) const IPV4_HEADER: usize = 20;
+pub(super) const IPV6_HEADER: usize = 40;
+pub(super) const UDP_HEADER: usize = 8;
 const TCP_HEADER: usize = 20;
+/// Bytes of ARP for Ethernet and IPv4.
+const ARP_PACKET: usize = 28;
 
 /// UDP port of a DHCPv4 client, whose server may write to an address that is not ours yet (RFC 2131 §4.1).
 const DHCP_CLIENT_PORT: u16 = 68;
@@ -87,17 +91,6 @@ pub enum Reason {
     Fragment,
 }
 
-/// A UDP datagram inside a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Datagram {
-    /// Whether it came over IPv6.
-    pub ipv6: bool,
-    /// Destination port.
-    pub port: u16,
-    /// Bytes of payload.
-    pub length: usize,
-}
-
 /// A TCP segment inside a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
@@ -129,7 +122,7 @@ pub fn classify(frame: &[u8], ours: &Addresses) -> Verdict {
     match u16::from_be_bytes([header[12], header[13]]) {
         ETHERTYPE_IPV4 => ipv4(packet, unicast, ours),
         ETHERTYPE_IPV6 => ipv6(packet, unicast, ours),
-        ETHERTYPE_ARP => Verdict::Base(Base::Neighbour),
+        ETHERTYPE_ARP => arp(packet, ours),
         _ => Verdict::Drop(Reason::NotForUs),
     }
 }
@@ -159,17 +152,22 @@ fn ipv4(packet: &[u8], unicast: bool, ours: &Addresses) -> Verdict {
         let good = header[9] != TCP && end <= crate::limits::REASSEMBLED_BYTES && to_us;
         return if good { Verdict::Base(Base::Fragment) } else { Verdict::Drop(Reason::Fragment) };
     }
+    let group = is_group_ipv4(destination, ours);
     match (header[9], to_us) {
         (UDP, true) if header_length == IPV4_HEADER => datagram(payload, false),
         (TCP, true) => segment(payload, source.into(), destination.into()),
         (TCP, false) => Verdict::Drop(Reason::NotForUs), // RFC 1122 §4.2.3.10: never to a broadcast address
-        (UDP, _) => match udp_port(payload) {
-            None => Verdict::Drop(Reason::Malformed),
-            Some(port) if to_us || port == DHCP_CLIENT_PORT => Verdict::Base(Base::Udp(port)),
-            Some(port) if is_group_ipv4(destination, ours) => Verdict::Base(Base::Udp(port)),
-            Some(_) => Verdict::Drop(Reason::NotForUs),
+        (UDP, _) => match slow_datagram(payload, source.into(), destination.into()) {
+            Verdict::Base(Base::Udp(port)) if !to_us && !group && port != DHCP_CLIENT_PORT => {
+                Verdict::Drop(Reason::NotForUs)
+            }
+            verdict => verdict,
         },
-        (1, _) if to_us || is_group_ipv4(destination, ours) => Verdict::Base(Base::Icmp),
+        (ICMP, _) if to_us || group => match Sum::default().bytes(payload).fold() {
+            _ if payload.len() < 8 => Verdict::Drop(Reason::Malformed),
+            0xffff => Verdict::Base(Base::Icmp),
+            _ => Verdict::Drop(Reason::Checksum),
+        },
         (_, true) => Verdict::Base(Base::Protocol),
         _ => Verdict::Drop(Reason::NotForUs),
     }
@@ -184,39 +182,60 @@ fn ipv6(packet: &[u8], unicast: bool, ours: &Addresses) -> Verdict {
     if header[0] >> 4 != 6 || IPV6_HEADER + length > packet.len() {
         return Verdict::Drop(Reason::Malformed);
     }
-    let payload = &packet[IPV6_HEADER..IPV6_HEADER + length];
     let (source, destination) = (ipv6_at(header, 8), ipv6_at(header, 24));
     let group = destination.is_multicast();
     let to_us = unicast && ours.ipv6.contains(&destination);
     if !to_us && !group {
         return Verdict::Drop(Reason::NotForUs);
     }
+    let (mut next, mut payload) = (header[6], &packet[IPV6_HEADER..IPV6_HEADER + length]);
     // The unspecified address asks whether an address is taken (RFC 4862 §5.4.2); nobody else may use it.
-    let probe = source.is_unspecified() && header[6] == 58;
+    let probe = source.is_unspecified() && next == ICMPV6;
     if !probe && !answerable_ipv6(source, ours) {
         return Verdict::Drop(Reason::Martian);
     }
-    match header[6] {
-        UDP if to_us => datagram(payload, true),
+    let plain = next != IPV6_HOP_BY_HOP;
+    if !plain {
+        let Some(behind) =
+            payload.get(1).and_then(|&units| payload.split_at_checked(usize::from(units) * 8 + 8))
+        else {
+            return Verdict::Drop(Reason::Malformed);
+        };
+        (next, payload) = (payload[0], behind.1);
+    }
+    match next {
+        UDP if to_us && plain => datagram(payload, true),
+        UDP => slow_datagram(payload, source.into(), destination.into()),
         TCP if to_us => segment(payload, source.into(), destination.into()),
         TCP => Verdict::Drop(Reason::NotForUs),
-        UDP => {
-            udp_port(payload).map_or(Verdict::Drop(Reason::Malformed), |port| Verdict::Base(Base::Udp(port)))
+        ICMPV6 if payload.len() < 4 => Verdict::Drop(Reason::Malformed),
+        ICMPV6 if pseudo(source.into(), destination.into(), ICMPV6, payload).fold() != 0xffff => {
+            Verdict::Drop(Reason::Checksum)
         }
-        58 => match payload {
-            [_, _, _, _, ..]
-                if Sum::default().bytes(&header[8..]).word(length as u16).word(58).bytes(payload).fold()
-                    != 0xffff =>
-            {
-                Verdict::Drop(Reason::Checksum)
-            }
-            [135 | 136, _, _, _, ..] => Verdict::Base(Base::Neighbour),
-            [kind, _, _, _, ..] => Verdict::Base(Base::Icmpv6(*kind)),
-            _ => Verdict::Drop(Reason::Malformed),
+        ICMPV6 => match payload[0] {
+            135 | 136 => Verdict::Base(Base::Neighbour),
+            kind => Verdict::Base(Base::Icmpv6(kind)),
         },
         IPV6_FRAGMENT => Verdict::Drop(Reason::Fragment),
         _ if to_us => Verdict::Base(Base::Protocol),
         _ => Verdict::Drop(Reason::NotForUs),
+    }
+}
+
+fn arp(packet: &[u8], ours: &Addresses) -> Verdict {
+    let Some(packet) = packet.first_chunk::<ARP_PACKET>() else {
+        return Verdict::Drop(Reason::Malformed);
+    };
+    let (sender, target) = (ipv4_at(packet, 14), ipv4_at(packet, 24));
+    // RFC 826: Ethernet, IPv4, their address lengths; a request or a reply.
+    if packet[..7] != [0, 1, 8, 0, 6, 4, 0] || !matches!(packet[7], 1 | 2) {
+        Verdict::Drop(Reason::Malformed)
+    } else if packet[8] & 1 != 0 || !(sender.is_unspecified() || answerable_ipv4(sender, ours)) {
+        Verdict::Drop(Reason::Martian)
+    } else if ours.ipv4.iter().all(|&(address, _)| address != target) {
+        Verdict::Drop(Reason::NotForUs)
+    } else {
+        Verdict::Base(Base::Neighbour)
     }
 }
 
@@ -245,17 +264,7 @@ fn segment(payload: &[u8], source: IpAddr, destination: IpAddr) -> Verdict {
     {
         return Verdict::Drop(Reason::Malformed);
     }
-    // A packet holds at most 65535 bytes, so its length fits the pseudo-header's low word.
-    let pseudo = match (source, destination) {
-        (IpAddr::V4(source), IpAddr::V4(destination)) => {
-            Sum::default().bytes(&source.octets()).bytes(&destination.octets())
-        }
-        (IpAddr::V6(source), IpAddr::V6(destination)) => {
-            Sum::default().bytes(&source.octets()).bytes(&destination.octets())
-        }
-        _ => return Verdict::Drop(Reason::Malformed),
-    };
-    if pseudo.word(TCP.into()).word(payload.len() as u16).bytes(payload).fold() != 0xffff {
+    if pseudo(source, destination, TCP, payload).fold() != 0xffff {
         return Verdict::Drop(Reason::Checksum);
     }
     const FIN_SYN_RST_ACK: u8 = 0b1_0111;
@@ -269,8 +278,31 @@ fn segment(payload: &[u8], source: IpAddr, destination: IpAddr) -> Verdict {
     })
 }
 
-fn udp_port(payload: &[u8]) -> Option<u16> {
-    payload.first_chunk::<UDP_HEADER>().map(|header| word(header, 2))
+/// A datagram that the fast path does not take.
+fn slow_datagram(payload: &[u8], source: IpAddr, destination: IpAddr) -> Verdict {
+    let Verdict::Datagram(Datagram { ipv6, port, length }) = datagram(payload, source.is_ipv6()) else {
+        return Verdict::Drop(Reason::Malformed);
+    };
+    let unsummed = payload[6..8] == [0, 0];
+    let good = match unsummed {
+        true => !ipv6,
+        false => pseudo(source, destination, UDP, &payload[..UDP_HEADER + length]).fold() == 0xffff,
+    };
+    if good { Verdict::Base(Base::Udp(port)) } else { Verdict::Drop(Reason::Checksum) }
+}
+
+/// Sum of a pseudo-header (RFC 9293 §3.1, RFC 8200 §8.1) and what follows it, which fits 65535 bytes.
+fn pseudo(source: IpAddr, destination: IpAddr, protocol: u8, payload: &[u8]) -> Sum {
+    let addresses = match (source, destination) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            Sum::default().bytes(&source.octets()).bytes(&destination.octets())
+        }
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            Sum::default().bytes(&source.octets()).bytes(&destination.octets())
+        }
+        _ => unreachable!("both addresses come from one header"),
+    };
+    addresses.word(protocol.into()).word(payload.len() as u16).bytes(payload)
 }
 
 fn answerable_ipv4(source: Ipv4Addr, ours: &Addresses) -> bool {
@@ -285,6 +317,7 @@ fn answerable_ipv6(source: Ipv6Addr, ours: &Addresses) -> bool {
     !source.is_multicast()
         && !source.is_unspecified()
         && !source.is_loopback()
+        && source.to_ipv4_mapped().is_none()
         && !ours.ipv6.contains(&source)
 }
 
@@ -309,100 +342,4 @@ fn ipv6_at<const N: usize>(bytes: &[u8; N], at: usize) -> Ipv6Addr {
     let mut octets = [0; 16];
     octets.copy_from_slice(&bytes[at..at + 16]);
     Ipv6Addr::from(octets)
-}
-
-impl Datagram {
-    /// Where the UDP header starts in the frame.
-    #[inline]
-    fn header(&self) -> usize {
-        ETHERNET_HEADER + if self.ipv6 { IPV6_HEADER } else { IPV4_HEADER }
-    }
-
-    /// Where the payload starts in the frame.
-    #[inline]
-    pub fn payload(&self) -> usize {
-        self.header() + UDP_HEADER
-    }
-
-    /// Whether the UDP checksum is right. Over IPv4 it may be left out (RFC 768), over IPv6 not (RFC 8200 §8.1).
-    #[inline]
-    pub fn verify(&self, frame: &[u8]) -> bool {
-        let header = self.header();
-        if frame[header + 6..header + 8] == [0, 0] {
-            return !self.ipv6;
-        }
-        self.sum(&frame[..self.payload() + self.length]).fold() == 0xffff
-    }
-
-    /// Sum of pseudo-header, UDP header and payload of a frame that ends with the payload.
-    #[inline]
-    fn sum(&self, frame: &[u8]) -> Sum {
-        let header = self.header();
-        let addresses = if self.ipv6 { header - 32 } else { header - 8 };
-        let length = (frame.len() - header) as u16;
-        // Both addresses lie right before the UDP header, in both versions.
-        Sum::default().bytes(&frame[addresses..]).word(UDP.into()).word(length)
-    }
-
-    /// Who sent it.
-    #[inline]
-    pub fn source(&self, frame: &[u8]) -> SocketAddr {
-        let header = self.header();
-        let port = u16::from_be_bytes([frame[header], frame[header + 1]]);
-        let address = if self.ipv6 {
-            let mut octets = [0; 16];
-            octets.copy_from_slice(&frame[header - 32..header - 16]);
-            IpAddr::V6(octets.into())
-        } else {
-            IpAddr::V4([frame[header - 8], frame[header - 7], frame[header - 6], frame[header - 5]].into())
-        };
-        SocketAddr::new(address, port)
-    }
-
-    /// Turns the received frame, whose payload is now an answer of `length` bytes, into the frame that carries it back.
-    /// Returns the frame's length.
-    #[inline]
-    pub fn answer(&self, frame: &mut [u8], length: usize) -> usize {
-        let (header, payload) = (self.header(), self.payload());
-        let end = payload + length;
-        let frame = &mut frame[..end];
-        swap::<6>(frame, 0, 6);
-        let udp_length = ((UDP_HEADER + length) as u16).to_be_bytes();
-        if self.ipv6 {
-            frame[14..18].copy_from_slice(&[0x60, 0, 0, 0]);
-            frame[18..20].copy_from_slice(&udp_length);
-            frame[21] = HOP_LIMIT;
-            swap::<16>(frame, header - 32, header - 16);
-        } else {
-            let total = ((IPV4_HEADER + UDP_HEADER + length) as u16).to_be_bytes();
-            frame[15] = 0;
-            frame[16..18].copy_from_slice(&total);
-            frame[18..22].copy_from_slice(&[0, 0, 0x40, 0]); // atomic (RFC 6864 §4.1): no identification, don't fragment
-            frame[22] = HOP_LIMIT;
-            frame[24..26].fill(0);
-            swap::<4>(frame, header - 8, header - 4);
-            let checksum = Sum::default().bytes(&frame[ETHERNET_HEADER..header]).checksum();
-            frame[24..26].copy_from_slice(&checksum.to_be_bytes());
-        }
-        swap::<2>(frame, header, header + 2);
-        frame[header + 4..header + 6].copy_from_slice(&udp_length);
-        frame[header + 6..header + 8].fill(0);
-        let checksum = match self.sum(frame).checksum() {
-            0 => 0xffff, // RFC 768: zero would say that there is none
-            checksum => checksum,
-        };
-        frame[header + 6..header + 8].copy_from_slice(&checksum.to_be_bytes());
-        end
-    }
-}
-
-/// Time to live of what we send, the same as smoltcp's.
-const HOP_LIMIT: u8 = 64;
-
-#[inline]
-fn swap<const N: usize>(frame: &mut [u8], first: usize, second: usize) {
-    let mut bytes = [0; N];
-    bytes.copy_from_slice(&frame[first..first + N]);
-    frame.copy_within(second..second + N, first);
-    frame[second..second + N].copy_from_slice(&bytes);
 }

@@ -10,6 +10,7 @@ mod addresses;
 pub mod checksum;
 pub mod classify;
 mod counters;
+mod datagram;
 mod device;
 mod flows;
 mod ingress;

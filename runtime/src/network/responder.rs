@@ -3,12 +3,7 @@
 //! The answer is written over the question, in the very buffer the frame was received in, and leaves in that frame. What
 //! the classifier does not take (IPv4 options, fragments, broadcasts) reaches the same [`Responder`] through a UDP socket.
 
-use super::{
-    Network, Refused,
-    classify::{Datagram, Reason},
-    stack::Stack,
-    udp::new_socket,
-};
+use super::{Network, Refused, classify::Reason, datagram::Datagram, stack::Stack, udp::new_socket};
 use crate::limits::UDP_SOCKETS;
 use smoltcp::{iface::SocketHandle, socket::udp};
 use std::net::SocketAddr;

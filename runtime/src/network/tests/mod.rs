@@ -1,3 +1,5 @@
-//! Whole networks against each other on the desk.
+//! Whole networks on the desk: against each other, and against frames made by hand.
 
+mod malformed;
+mod paths;
 mod streams;
