@@ -18,8 +18,12 @@ pub const REASSEMBLED_BYTES: usize = 16 * 1024;
 pub const REASSEMBLY_SECONDS: u64 = 15;
 
 /// Connections of the whole image. Beyond it a SYN is dropped and counted. Memory is what really limits: 10 000 connections
-/// of 2 KiB to receive and 4 KiB to send are about 75 MB.
+/// of 1 KiB to receive and 2 KiB to send are about 45 MB.
 pub const FLOWS: usize = 65_536;
+
+/// Bytes of memory that must be free for another connection to be opened. Beyond it a SYN is dropped and counted, so that
+/// what is small and cannot fail (a task, a timer, a log line) still finds room.
+pub const CONNECTION_MEMORY: usize = 512 * 1024;
 
 /// Connections in SYN-RECEIVED per listener. When one more comes the oldest is dropped, so that a flood of SYNs from
 /// addresses that do not exist displaces itself rather than us (RFC 4987 §3.4).

@@ -120,7 +120,10 @@ impl Network {
             if self.addresses().into_iter().any(|address| !is_link_local(address)) {
                 return Poll::Ready(());
             }
-            self.borrow_mut().address_wakers.push(context.waker().clone());
+            let wakers = &mut self.borrow_mut().address_wakers;
+            if !wakers.iter().any(|waker| waker.will_wake(context.waker())) {
+                wakers.push(context.waker().clone());
+            }
             Poll::Pending
         })
         .await;

@@ -44,8 +44,16 @@ impl FourTuple {
     }
 }
 
+#[cfg(test)]
+thread_local! {
+    /// Hashes computed, for tests of how much work a packet makes.
+    pub static HASHED: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
 impl Hash for FourTuple {
     fn hash<H: Hasher>(&self, state: &mut H) {
+        #[cfg(test)]
+        HASHED.with(|hashed| hashed.set(hashed.get() + 1));
         state.write(&self.0);
     }
 }
@@ -134,17 +142,28 @@ impl Flow {
     }
 }
 
+/// Flows that are allocated at once. They never move, so that growing never needs room for all of them twice.
+const CHUNK: usize = 64;
+
+/// A place for a flow, and which of those that had it is there.
+#[derive(Default)]
+struct Slot {
+    generation: u32,
+    flow: Option<Flow>,
+}
+
 /// All flows.
 #[derive(Default)]
 pub struct Flows {
-    slots: Vec<(u32, Option<Flow>)>,
+    chunks: Vec<Vec<Slot>>,
     free: Vec<u32>,
+    len: usize,
     by_tuple: HashMap<FourTuple, FlowId>,
 }
 
 impl Flows {
     pub fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.len
     }
 
     pub fn find(&self, tuple: &FourTuple) -> Option<FlowId> {
@@ -152,39 +171,53 @@ impl Flows {
     }
 
     pub fn get(&self, id: FlowId) -> Option<&Flow> {
-        self.slots.get(id.index as usize).filter(|slot| slot.0 == id.generation)?.1.as_ref()
+        let slot = self.chunks.get(id.index as usize / CHUNK)?.get(id.index as usize % CHUNK)?;
+        slot.flow.as_ref().filter(|_| slot.generation == id.generation)
     }
 
     pub fn get_mut(&mut self, id: FlowId) -> Option<&mut Flow> {
-        self.slots.get_mut(id.index as usize).filter(|slot| slot.0 == id.generation)?.1.as_mut()
+        self.slot(id)?.flow.as_mut()
+    }
+
+    fn slot(&mut self, id: FlowId) -> Option<&mut Slot> {
+        let slot = self.chunks.get_mut(id.index as usize / CHUNK)?.get_mut(id.index as usize % CHUNK)?;
+        (slot.generation == id.generation).then_some(slot)
     }
 
     /// Adds a flow, whose four-tuple nobody else has.
     pub fn insert(&mut self, flow: Flow) -> Result<FlowId, TryReserveError> {
         self.by_tuple.try_reserve(1)?;
-        let index = match self.free.pop() {
-            Some(index) => index,
-            None => {
-                self.slots.try_reserve(1)?;
-                self.free.try_reserve(self.slots.len() + 1 - self.free.len())?; // so that remove() cannot fail
-                self.slots.push((0, None));
-                self.slots.len() as u32 - 1
-            }
-        };
-        let (generation, slot) = &mut self.slots[index as usize];
-        let id = FlowId { index, generation: *generation };
+        if self.free.is_empty() {
+            self.grow()?;
+        }
+        let index = self.free.pop().expect("grow() has made places");
+        let slot = &mut self.chunks[index as usize / CHUNK][index as usize % CHUNK];
+        let id = FlowId { index, generation: slot.generation };
         self.by_tuple.insert(flow.tuple, id);
-        *slot = Some(flow);
+        slot.flow = Some(flow);
+        self.len += 1;
         Ok(id)
+    }
+
+    fn grow(&mut self) -> Result<(), TryReserveError> {
+        let first = self.chunks.len() * CHUNK;
+        self.free.try_reserve(first + CHUNK)?; // so that remove() cannot fail
+        self.chunks.try_reserve(1)?;
+        let mut chunk = Vec::new();
+        chunk.try_reserve_exact(CHUNK)?;
+        chunk.resize_with(CHUNK, Slot::default);
+        self.chunks.push(chunk);
+        self.free.extend((first..first + CHUNK).rev().map(|index| index as u32));
+        Ok(())
     }
 
     /// Removes a flow, whose identifier is never valid again.
     pub fn remove(&mut self, id: FlowId) -> Option<Flow> {
-        let (generation, slot) =
-            self.slots.get_mut(id.index as usize).filter(|slot| slot.0 == id.generation)?;
-        let flow = slot.take()?;
-        *generation = generation.wrapping_add(1);
+        let slot = self.slot(id)?;
+        let flow = slot.flow.take()?;
+        slot.generation = slot.generation.wrapping_add(1);
         self.free.push(id.index);
+        self.len -= 1;
         self.forget_tuple(id, &flow.tuple);
         Some(flow)
     }

@@ -6,7 +6,7 @@ use super::{
     listener::TcpOptions,
     stack::{Sockets, Stack},
 };
-use crate::limits::{FLOWS, HALF_OPEN, HALF_OPEN_SECONDS};
+use crate::limits::{CONNECTION_MEMORY, FLOWS, HALF_OPEN, HALF_OPEN_SECONDS};
 use smoltcp::{
     socket::tcp,
     time::Duration,
@@ -108,6 +108,10 @@ impl Stack {
             || self.flows.len() >= FLOWS
         {
             self.counters.connection_limit += 1;
+            return;
+        }
+        if (self.memory_left)() < CONNECTION_MEMORY {
+            self.counters.no_memory += 1;
             return;
         }
         if listening.half_open >= HALF_OPEN {

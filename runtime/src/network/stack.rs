@@ -39,6 +39,8 @@ pub struct Stack {
     pub(super) device: Box<dyn Device>,
     clock: Box<dyn Clock>,
     pub(super) random: Random,
+    /// Bytes of memory that are free.
+    pub(super) memory_left: fn() -> usize,
     pub(super) interface: Interface,
     pub(super) ours: Addresses,
     pub(super) addressing: Addressing,
@@ -66,8 +68,8 @@ pub struct Stack {
     pub(super) now: Micros,
     clock_read: bool,
     turns: u32,
-    /// Visits made, for tests of how much work a packet makes.
-    pub(super) visits: u64,
+    /// Visits made to flows and to the base sockets, for tests of how much work a packet makes.
+    pub(super) visits: (u64, u64),
 }
 
 /// What a turn found.
@@ -99,6 +101,7 @@ impl Stack {
             device,
             clock,
             random,
+            memory_left,
             interface,
             ours: Addresses { mac, ..Addresses::default() },
             addressing: Addressing::default(),
@@ -123,7 +126,7 @@ impl Stack {
             now,
             clock_read: false,
             turns: 0,
-            visits: 0,
+            visits: (0, 0),
         }
     }
 
@@ -235,6 +238,12 @@ impl Stack {
         self.device.transmit(&self.scratch[..length]);
         self.counters.frames_out += 1;
     }
+}
+
+fn memory_left() -> usize {
+    let memory = platform::memory();
+    // On the host there is nothing to be known about it.
+    if memory.total == 0 { usize::MAX } else { memory.total.saturating_sub(memory.used) }
 }
 
 /// Which sockets smoltcp is to look at.

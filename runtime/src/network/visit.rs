@@ -16,6 +16,8 @@ use smoltcp::{
 const RETRY_MICROS: Micros = 1_000;
 /// Microseconds for which smoltcp leaves a socket alone whose neighbour it is asking for.
 const DISCOVERY_MICROS: Micros = 1_000_000;
+/// Flows without a neighbour below which it is not worth looking for those that are gone.
+const SMALL: usize = 64;
 /// Packets the base sockets may send in one visit.
 const PACKETS_PER_VISIT: usize = 64;
 
@@ -38,11 +40,20 @@ impl Stack {
         }
     }
 
+    /// Those that are gone are forgotten when they are the majority.
+    fn note_unresolved(&mut self, id: FlowId) {
+        if self.unresolved.len() > SMALL + 2 * self.flows.len() {
+            let flows = &self.flows;
+            self.unresolved.retain(|&id| flows.get(id).is_some());
+        }
+        self.unresolved.push(id);
+    }
+
     /// Lets a flow send, then sees what became of it.
     pub(super) fn visit_flow(&mut self, id: FlowId) {
         let Some(flow) = self.flows.get_mut(id) else { return };
         flow.dirty = false;
-        self.visits += 1;
+        self.visits.0 += 1;
         let finished = (0..SEGMENTS_PER_VISIT).any(|_| !self.egress(Sockets::Flow(id)));
         if !finished {
             self.mark_dirty(id);
@@ -124,12 +135,13 @@ impl Stack {
         let Some(flow) = self.flows.get_mut(id) else { return };
         let wanted =
             self.interface.poll_at(Instant::from_micros(self.now), &flow.set).map(|at| at.total_micros());
-        if wanted == Some(self.now + DISCOVERY_MICROS) && !flow.unresolved {
-            flow.unresolved = true;
-            self.unresolved.push(id);
-        }
+        let undiscovered = wanted == Some(self.now + DISCOVERY_MICROS) && !flow.unresolved;
         let wanted = wanted.map(|at| if at <= self.now { self.now + RETRY_MICROS } else { at });
         flow.armed = self.timers.arm(id, flow.armed, wanted);
+        flow.unresolved |= undiscovered;
+        if undiscovered {
+            self.note_unresolved(id);
+        }
     }
 
     /// Takes a flow out of everything.
@@ -165,6 +177,7 @@ impl Stack {
     /// Lets the base sockets send and everything hear of what they received.
     pub(super) fn visit_base(&mut self) {
         self.base_dirty = false;
+        self.visits.1 += 1;
         self.answer_slowly();
         self.handle_addressing();
         self.drop_unresolved_datagrams();
