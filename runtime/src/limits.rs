@@ -39,6 +39,10 @@ pub const TIME_WAIT: usize = 1_024;
 /// Seconds a connection that the service has let go of may take to finish without hearing from its peer.
 pub const CLOSING_SECONDS: u64 = 30;
 
+/// Questions for a neighbour's hardware address, one a second, until a connection with something to send to it is given up.
+/// Linux asks three times.
+pub const NEIGHBOUR_QUESTIONS: u32 = 8;
+
 /// Seconds without an answer until an attempt to connect fails.
 pub const CONNECT_SECONDS: u64 = 30;
 

@@ -100,6 +100,8 @@ pub struct Flow {
     pub dirty: bool,
     /// Whether it waits for a neighbour's hardware address.
     pub unresolved: bool,
+    /// Times that its neighbour was asked for since something was sent.
+    pub questions: u32,
     /// Whether it is in the queue of those in TIME-WAIT.
     pub time_wait: bool,
     /// Its earliest entry in the timer heap.
@@ -128,6 +130,7 @@ impl Flow {
             listener,
             dirty: false,
             unresolved: false,
+            questions: 0,
             time_wait: false,
             armed: None,
         })

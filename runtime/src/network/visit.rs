@@ -5,7 +5,7 @@ use super::{
     stack::{Sockets, Stack},
     timers::Micros,
 };
-use crate::limits::{CLOSING_SECONDS, SEGMENTS_PER_VISIT, TIME_WAIT};
+use crate::limits::{CLOSING_SECONDS, NEIGHBOUR_QUESTIONS, SEGMENTS_PER_VISIT, TIME_WAIT};
 use smoltcp::{
     iface::SocketSet,
     socket::tcp::{self, State},
@@ -54,15 +54,26 @@ impl Stack {
         let Some(flow) = self.flows.get_mut(id) else { return };
         flow.dirty = false;
         self.visits.0 += 1;
-        let finished = (0..SEGMENTS_PER_VISIT).any(|_| !self.egress(Sockets::Flow(id)));
-        if !finished {
+        let sent = (0..SEGMENTS_PER_VISIT).take_while(|_| self.egress(Sockets::Flow(id))).count();
+        if sent == SEGMENTS_PER_VISIT {
             self.mark_dirty(id);
         }
-        if self.advance(id) {
+        if self.is_lost(id) || self.advance(id) {
             self.remove_flow(id);
         } else {
-            self.arm(id);
+            self.arm(id, sent > 0);
         }
+    }
+
+    /// Whether nobody wants a flow whose neighbour is not there. smoltcp would ask for the neighbour for ever, and keep even
+    /// a connection that has timed out, since its RST does not leave.
+    fn is_lost(&mut self, id: FlowId) -> bool {
+        let Some(flow) = self.flows.get_mut(id) else { return false };
+        let lost = flow.questions >= NEIGHBOUR_QUESTIONS;
+        if lost && flow.holder == Holder::Stream && flow.socket().state() != State::Closed {
+            flow.socket_mut().abort(); // its holder hears of it, and lets go
+        }
+        lost && flow.holder != Holder::Stream
     }
 
     /// Moves a flow from holder to holder as its state asks for. Whether it is over and nobody wants it.
@@ -130,16 +141,19 @@ impl Stack {
         }
     }
 
-    /// Notes when the flow wants to be visited next.
-    fn arm(&mut self, id: FlowId) {
+    /// Notes when the flow, which has `sent` something or not, wants to be visited next.
+    fn arm(&mut self, id: FlowId, sent: bool) {
         let Some(flow) = self.flows.get_mut(id) else { return };
         let wanted =
             self.interface.poll_at(Instant::from_micros(self.now), &flow.set).map(|at| at.total_micros());
-        let undiscovered = wanted == Some(self.now + DISCOVERY_MICROS) && !flow.unresolved;
+        // smoltcp does not say that it asks for a neighbour. Another timer may be a second away by chance, but not so often.
+        let asked = !sent && wanted == Some(self.now + DISCOVERY_MICROS);
+        flow.questions = if sent { 0 } else { flow.questions + u32::from(asked) };
+        let unresolved = asked && !flow.unresolved;
+        flow.unresolved |= unresolved;
         let wanted = wanted.map(|at| if at <= self.now { self.now + RETRY_MICROS } else { at });
         flow.armed = self.timers.arm(id, flow.armed, wanted);
-        flow.unresolved |= undiscovered;
-        if undiscovered {
+        if unresolved {
             self.note_unresolved(id);
         }
     }

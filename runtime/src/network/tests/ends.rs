@@ -1,7 +1,7 @@
 //! How connections end: in every state, by either end, by time, and what is left of them.
 
 use crate::{
-    limits::{CLOSING_SECONDS, HALF_OPEN_SECONDS, TIME_WAIT},
+    limits::{CLOSING_SECONDS, HALF_OPEN_SECONDS, NEIGHBOUR_QUESTIONS, TIME_WAIT},
     network::{
         TcpListener, TcpOptions, TcpStream,
         flows::FourTuple,
@@ -9,7 +9,7 @@ use crate::{
     },
 };
 use smoltcp::socket::tcp::State;
-use std::{io::ErrorKind, time::Duration};
+use std::{io::ErrorKind, net::Ipv4Addr, pin::pin, time::Duration};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const OPTIONS: TcpOptions = TcpOptions {
@@ -213,6 +213,24 @@ fn a_peer_that_never_answers_our_fin_is_forgotten() {
     assert_eq!(alone.network.connections(), 1);
     alone.pass(2 * SECOND);
     assert_eq!((alone.network.connections(), alone.network.deadline()), (0, None));
+}
+
+#[test]
+fn a_neighbour_that_is_not_there_is_given_up() {
+    let (alone, listener) = listening();
+    let nobody = (Ipv4Addr::new(10, 0, 0, 77), 80).into();
+    let mut connecting = pin!(TcpStream::connect(&alone.network, nobody, OPTIONS));
+    assert!(now(connecting.as_mut()).is_none());
+    let mut syn = HandMade::new(&alone, 4_000, 7).segment(SYN, b"");
+    syn.source.set_ip(Ipv4Addr::new(10, 0, 0, 78).into());
+    alone.give(syn.frame());
+    let asked = alone.pass(Duration::from_secs(NEIGHBOUR_QUESTIONS.into()));
+    assert!((8..=24).contains(&asked.len()), "{} questions", asked.len());
+    let error = now(connecting.as_mut()).expect("it does not wait").err().expect("it fails");
+    assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+    alone.pass(2 * SECOND);
+    assert_eq!((alone.network.connections(), alone.network.deadline()), (0, None));
+    assert!(now(listener.accept()).is_none());
 }
 
 #[test]
