@@ -52,14 +52,16 @@ pub const READ_AHEAD_OCTETS: usize = 16 * 1024;
 const _: () = assert!(UDP_OCTETS >= UDP_OCTETS_WITHOUT_EDNS && UDP_OCTETS <= MESSAGE_OCTETS);
 const _: () = assert!(LABELS * 2 < NAME_OCTETS);
 
-/// Connections at a time. More SYNs are dropped and counted; memory may be the limit before, at about 7 KiB each.
+/// Connections at a time. More SYNs are dropped and counted; memory may be the limit before, at about 5 KiB each.
 pub const TCP_CONNECTIONS: usize = 16_384;
 
-/// Octets that a client may send ahead of the message being answered: some dozens of pipelined queries.
-pub const TCP_RECEIVE_OCTETS: usize = 2 * 1024;
+/// Octets that a client may send ahead of the message being answered: a dozen of pipelined queries. Every connection has
+/// them, idle or not.
+pub const TCP_RECEIVE_OCTETS: usize = 1024;
 
-/// Octets written ahead of what a client has acknowledged; a larger answer waits for the client in between.
-pub const TCP_SEND_OCTETS: usize = 4 * 1024;
+/// Octets written ahead of what a client has acknowledged; a larger answer waits for the client in between. More than one
+/// segment, so that the client does not hold its acknowledgement back. Every connection has them, idle or not.
+pub const TCP_SEND_OCTETS: usize = 2 * 1024;
 
 /// Seconds of silence after which a connection is closed (RFC 7766 §6.2.3: some seconds; BIND's default).
 pub const TCP_IDLE_SECONDS: u64 = 30;
