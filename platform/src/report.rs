@@ -46,6 +46,16 @@ pub fn frames(mut frame: usize) {
     let _ = writeln!(Console, "  names: cargo xtask symbolize IMAGE < this text");
 }
 
+/// Ends an image whose network interface the host has taken away: it can serve nobody, and waiting would never sleep, since
+/// a descriptor in error is always ready.
+#[cold]
+pub fn interface_gone() -> ! {
+    target::console(
+        b"the host took a network interface away: nobody can be served; attach one and start again\n",
+    );
+    target::exit(1)
+}
+
 /// Prints the return address at `stack_pointer`.
 #[cfg(skerry_target = "hvt")]
 pub fn caller(stack_pointer: usize) {

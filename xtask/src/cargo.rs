@@ -33,6 +33,9 @@ pub fn check(command: &mut Command) -> Result<(), Failure> {
     if status.success() { Ok(()) } else { Err(format!("{command:?} failed: {status}")) }
 }
 
+/// What images are built for: the prebuilt std of this target serves them.
+pub const TRIPLE: &str = "x86_64-unknown-linux-gnu";
+
 /// Links `package` for `target` against platform, without a C library, and returns the path of the linked file.
 ///
 /// The flags are the same wherever the workspace lies (paths are mapped away), so that images are too.
@@ -56,7 +59,6 @@ pub fn link_image(package: &str, target: &str) -> Result<PathBuf, Failure> {
         format!("--remap-path-prefix={}=/cargo", home.display()),
         format!("--remap-path-prefix={}=/skerry", workspace().display()),
     ];
-    const TRIPLE: &str = "x86_64-unknown-linux-gnu";
     let mut build = cargo(&["build", "--release", "--target", TRIPLE, "--package", package]);
     build.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}")).env("SKERRY_TARGET", target);
     check(&mut build)?;

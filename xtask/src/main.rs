@@ -39,23 +39,29 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let command = arguments.next().unwrap_or_else(|| "help".into());
     let arguments: Vec<String> = arguments.collect();
+    let own = arguments.split(|argument| argument == "--").next().unwrap_or_default();
+    let asks_for_help = own.iter().any(|argument| ["--help", "-h"].contains(&argument.as_str()));
     let result = match command.as_str() {
+        // It has more to say than fits here.
+        "bench" => bench::run(arguments),
+        _ if asks_for_help => help(),
         "image" => image::run(arguments),
         "run" => run::run(arguments),
-        "bench" => bench::run(arguments),
         "test" => test::run(arguments),
         "sizes" => sizes::run(),
         "tidy" => tidy::run(),
         "ci" => test::ci(),
         "symbolize" => symbolize::run(arguments),
-        "help" | "--help" | "-h" => {
-            print!("{HELP}");
-            Ok(ExitCode::SUCCESS)
-        }
+        "help" | "--help" | "-h" => help(),
         other => Err(format!("there is no command '{other}'; `cargo xtask help` lists them")),
     };
     result.unwrap_or_else(|failure| {
         eprintln!("xtask: {failure}");
         ExitCode::FAILURE
     })
+}
+
+fn help() -> Result<ExitCode, Failure> {
+    print!("{HELP}");
+    Ok(ExitCode::SUCCESS)
 }

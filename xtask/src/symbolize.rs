@@ -36,7 +36,7 @@ fn address(line: &str) -> Option<u64> {
     match line.strip_prefix("fault: ") {
         Some(fault) => hexadecimal(fault.rsplit_once(" at 0x")?.1),
         // A frame holds the address behind the call.
-        None => hexadecimal(line.trim().strip_prefix("frame 0x")?).map(|address| address - 1),
+        None => hexadecimal(line.trim().strip_prefix("frame 0x")?).map(|address| address.saturating_sub(1)),
     }
 }
 

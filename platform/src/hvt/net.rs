@@ -6,6 +6,7 @@
 //! compared and masked, and an answer that never comes ends the image with a reason.
 
 use super::{console, exit, hypercall, kick};
+use crate::report::interface_gone;
 use solo5_sys::{
     hvt::{
         BootInfo, FEATURE_RING_IO, Hypercall, NetIo, RING_BUFFER_SIZE, RING_SIZE, Ring, RingEntry, result,
@@ -57,7 +58,7 @@ impl Interface {
         let mut call = NetIo { handle: u64::from(self.handle), data, len: room as u64, ret: result::EUNSPEC };
         // SAFETY: the tender writes at most the length of `frame` to it.
         unsafe { hypercall(Hypercall::NetRead, &mut call) };
-        (call.ret == result::OK).then_some(call.len as usize)
+        received(call.ret, call.len)
     }
 
     /// Sends one frame; false if the host did not take it.
@@ -72,6 +73,15 @@ impl Interface {
         // SAFETY: the tender only reads `frame`.
         unsafe { hypercall(Hypercall::NetWrite, &mut call) };
         call.ret == result::OK
+    }
+}
+
+/// What the tender's answer to a read says.
+fn received(code: i32, length: u64) -> Option<usize> {
+    match code {
+        result::OK => Some(length as usize),
+        result::AGAIN => None,
+        _ => interface_gone(),
     }
 }
 
@@ -131,7 +141,7 @@ impl SharedRing {
         // SAFETY: the index is masked to the array's length, and the tender has released this commit.
         let commit = unsafe { (&raw const (*self.ring).commits[head as usize % RING_SIZE]).read_volatile() };
         self.commit_head().store(head.wrapping_add(1), Ordering::Release);
-        (commit.ret == result::OK).then_some(commit.len as usize)
+        received(commit.ret, u64::from(commit.len))
     }
 
     fn transmit(&mut self, handle: u32, frame: &[u8]) -> bool {

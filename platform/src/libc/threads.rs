@@ -101,8 +101,9 @@ extern "C" fn pthread_key_delete(_key: u32) -> c_int {
 
 #[unsafe(no_mangle)]
 extern "C" fn pthread_setspecific(key: u32, value: *const c_void) -> c_int {
-    // SAFETY: there is one thread; the index is checked.
-    match unsafe { (*(&raw mut KEYS.values)).get_mut(key as usize) } {
+    // SAFETY: there is one thread, and no other reference into KEYS is alive.
+    let keys = unsafe { &mut *&raw mut KEYS };
+    match keys.values.get_mut(key as usize) {
         Some(slot) => *slot = value,
         None => return errno::EINVAL,
     }
@@ -111,8 +112,9 @@ extern "C" fn pthread_setspecific(key: u32, value: *const c_void) -> c_int {
 
 #[unsafe(no_mangle)]
 extern "C" fn pthread_getspecific(key: u32) -> *const c_void {
-    // SAFETY: there is one thread; the index is checked.
-    unsafe { (*(&raw const KEYS.values)).get(key as usize).copied().unwrap_or(null()) }
+    // SAFETY: there is one thread, and no mutable reference into KEYS is alive.
+    let keys = unsafe { &*&raw const KEYS };
+    keys.values.get(key as usize).copied().unwrap_or(null())
 }
 
 #[unsafe(no_mangle)]

@@ -1,7 +1,12 @@
 //! Network interfaces: a descriptor that gives and takes one frame a system call.
 
-use super::{console, exit, number, system_call};
+use super::{number, system_call};
+use crate::report::interface_gone;
 use solo5_sys::manifest::Entry;
+
+/// -EAGAIN and -EINTR. Any other error of a read is there to stay: the interface was deleted, or its other end closed.
+const NOT_NOW: isize = -11;
+const INTERRUPTED: isize = -4;
 
 /// An interface of the tender's: a TAP device or a packet socket.
 #[derive(Debug)]
@@ -21,11 +26,9 @@ impl Interface {
         let arguments = [self.descriptor, frame.as_mut_ptr().addr(), frame.len(), 0, 0, 0];
         // SAFETY: the kernel writes at most the length of `frame` to it.
         match unsafe { system_call(number::READ, arguments) } {
-            0 => {
-                console(b"the host closed a network interface: nobody can be served any more\n");
-                exit(1)
-            }
-            length => usize::try_from(length).ok(),
+            length @ 1.. => Some(length as usize),
+            NOT_NOW | INTERRUPTED => None,
+            _ => interface_gone(),
         }
     }
 

@@ -183,7 +183,8 @@ impl<'a> Host<'a> {
 /// The result for the guest, and bytes, of a read or write of one frame. Nothing there now, and no room now, are the same.
 pub fn transfer(call: impl FnOnce() -> isize) -> (i32, usize) {
     match call() {
-        0 => (result::AGAIN, 0),
+        // The other end of a packet socket is closed for good.
+        0 => (result::EUNSPEC, 0),
         length @ 1.. => (result::OK, length as usize),
         _ => match io::Error::last_os_error().kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => (result::AGAIN, 0),

@@ -85,10 +85,9 @@ impl Guest {
 
 /// A wire: our end, and the one that the tender inherits.
 fn interface() -> (OwnedFd, OwnedFd) {
-    let pair =
-        |flags| socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).expect("sockets exist");
-    let (ours, theirs) = pair(SocketFlags::empty());
-    rustix::io::fcntl_setfd(&ours, rustix::io::FdFlags::CLOEXEC).expect("it is open");
+    let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+        .expect("sockets exist");
+    rustix::io::fcntl_setfd(&theirs, rustix::io::FdFlags::empty()).expect("it is open");
     sockopt::set_socket_timeout(&ours, sockopt::Timeout::Recv, Some(PATIENCE)).expect("it is a socket");
     (ours, theirs)
 }
@@ -249,6 +248,16 @@ fn echo_on_two_interfaces(target: &str) {
     assert_eq!(guest.finish().0, Some(0));
 }
 
+/// An interface that the host takes away must end the image, which could neither serve nor sleep any more.
+fn interface_gone(target: &str) {
+    let mut guest = Guest::start(target, &["echo", "service", "management"]);
+    check_echo(&guest.service, 1, &[b"there"]);
+    drop(std::mem::replace(&mut guest.service, interface().0));
+    let (code, text) = guest.finish();
+    assert_eq!(code, Some(1), "exit status; it printed:\n{text}");
+    assert!(text.contains("the host took a network interface away"), "unexpected output:\n{text}");
+}
+
 fn memory_limit(target: &str) {
     let text = check(target, &["memory"], Some(0), &["took "]);
     let taken: usize =
@@ -282,5 +291,5 @@ macro_rules! every_target {
 
 every_target! {
     hello arguments exit_status panic page_fault stack_overflow write_to_code write_to_constant execute_data
-    invalid_instruction clock entropy block echo echo_on_two_interfaces memory_limit deadlock
+    invalid_instruction clock entropy block echo echo_on_two_interfaces interface_gone memory_limit deadlock
 }
