@@ -193,6 +193,7 @@ impl Stack {
             }
             Some(dhcpv4::Event::Deconfigured) => {
                 let had = self.addressing.lease.take();
+                self.addressing.leased_dns.clear();
                 if let Some(lease) = had {
                     log::warn!("DHCP lease of {} has ended", lease.address);
                 }
@@ -245,8 +246,9 @@ impl Stack {
         }
     }
 
-    /// RFC 5227 §3: an ARP request for our own address.
-    fn send_arp_announcement(&mut self, address: Ipv4Addr) {
+    /// RFC 5227 §3: an ARP request for our own address. Also how the address is defended against a probe (§2.4): it is a
+    /// message from the address's owner, which the prober hears as everybody does.
+    pub(super) fn send_arp_announcement(&mut self, address: Ipv4Addr) {
         let mac = EthernetAddress(self.ours.mac);
         let arp = ArpRepr::EthernetIpv4 {
             operation: ArpOperation::Request,

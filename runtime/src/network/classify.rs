@@ -64,6 +64,8 @@ pub enum Verdict {
 pub enum Base {
     /// ARP, or IPv6 neighbour discovery: may resolve a neighbour.
     Neighbour,
+    /// A question whether this address of ours is taken (RFC 5227 §2.1.1), from somebody who has none.
+    Probe(Ipv4Addr),
     /// IPv6 router advertisement, solicitation or another ICMPv6 message whose type is the number.
     Icmpv6(u8),
     /// ICMP for IPv4.
@@ -163,7 +165,8 @@ fn ipv4(packet: &[u8], unicast: bool, ours: &Addresses) -> Verdict {
             }
             verdict => verdict,
         },
-        (ICMP, _) if to_us || group => match Sum::default().bytes(payload).fold() {
+        // RFC 1122 §3.2.2.6 lets a ping to everybody go unanswered: its sender may be the victim.
+        (ICMP, true) => match Sum::default().bytes(payload).fold() {
             _ if payload.len() < 8 => Verdict::Drop(Reason::Malformed),
             0xffff => Verdict::Base(Base::Icmp),
             _ => Verdict::Drop(Reason::Checksum),
@@ -234,6 +237,8 @@ fn arp(packet: &[u8], ours: &Addresses) -> Verdict {
         Verdict::Drop(Reason::Martian)
     } else if ours.ipv4.iter().all(|&(address, _)| address != target) {
         Verdict::Drop(Reason::NotForUs)
+    } else if sender.is_unspecified() {
+        Verdict::Base(Base::Probe(target))
     } else {
         Verdict::Base(Base::Neighbour)
     }

@@ -39,12 +39,15 @@ impl Stack {
         self.read_clock();
         let unasked = match kind {
             Base::Udp(port) => !self.udp_port_taken(port) && !self.addressing.wants_port(port),
-            Base::Protocol => true,
+            Base::Protocol | Base::Probe(_) => true,
             Base::Neighbour | Base::Icmp | Base::Icmpv6(_) | Base::Fragment => false,
         };
         if unasked && !self.errors.allow(self.now) {
             self.counters.errors_suppressed += 1;
             return;
+        }
+        if let Base::Probe(address) = kind {
+            return self.send_arp_announcement(address); // smoltcp drops what has no sender
         }
         if self.handle_icmpv6(kind, length) {
             return;

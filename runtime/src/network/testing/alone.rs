@@ -1,6 +1,8 @@
 //! One network whose peers are the test itself: frames in, frames out, and a clock that the test moves.
 
-use super::{CLIENT, CLIENT_MAC, CLIENT6, MTU, SERVER, SERVER_MAC, SERVER6, fixed, frames::*, predictable};
+use super::{
+    CLIENT, CLIENT_MAC, CLIENT6, MTU, ROUTER, SERVER, SERVER_MAC, SERVER6, fixed, frames::*, predictable,
+};
 use crate::network::{Clock, Device, Network, Settings};
 use std::{
     cell::{Cell, RefCell},
@@ -139,11 +141,12 @@ pub fn now<F: Future>(future: F) -> Option<F::Output> {
     }
 }
 
-/// The answer to a question for the client's hardware address.
+/// The answer to a question for the client's or the router's hardware address.
 fn neighbour(frame: &[u8]) -> Option<Vec<u8>> {
     let kind = u16::from_be_bytes([frame[12], frame[13]]);
-    if kind == 0x0806 && frame[20..22] == [0, 1] && frame[38..42] == CLIENT.octets() {
-        return Some(arp(2, CLIENT_MAC, CLIENT.octets(), &frame[22..28], &frame[28..32]));
+    let there = [CLIENT, ROUTER].into_iter().find(|address| frame[38..42] == address.octets());
+    if let (0x0806, [0, 1], Some(there)) = (kind, &frame[20..22], there) {
+        return Some(arp(2, CLIENT_MAC, there.octets(), &frame[22..28], &frame[28..32]));
     }
     let (_, source) = (kind == 0x86dd).then(|| read_ip(frame)).flatten().map(|ip| (ip.3, ip.0))?;
     let message = read_ip(frame)?.3;

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 pub const MTU: usize = 1_500;
 pub const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 pub const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
+pub const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 254);
 pub const CLIENT6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1);
 pub const SERVER6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2);
 pub const CLIENT_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];

@@ -3,6 +3,8 @@
 mod cost;
 mod ends;
 mod flood;
+mod leases;
 mod malformed;
+mod neighbours;
 mod paths;
 mod streams;
