@@ -5,16 +5,12 @@ use crate::limits::{
 };
 use crate::message::{Memory, Section, Writer};
 use crate::name::Name;
+use crate::opt::{self, ExtendedError};
 use crate::query::{self, AA, CLASS_ANY, CLASS_IN, Edns, OPCODE, QR, Query, RD, Rcode, Rejection, TC};
 use crate::statistics::Statistics;
 use crate::types::RecordType;
 use crate::zone::{Found, Node, RECORD_HEADER, Set, Zone};
 use crate::zones::Zones;
-
-/// Octets of an OPT record without options.
-const OPT_OCTETS: usize = 11;
-/// Octets of the TCP keepalive option (RFC 7828 §3.1).
-const KEEPALIVE_OCTETS: usize = 6;
 
 /// What carries the messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,11 +88,7 @@ impl Authority {
         };
         let limit = limit.min(buffer.len());
         let keepalive = transport == Transport::Tcp && query.edns.is_some_and(|edns| edns.keepalive);
-        let reserved = match query.edns {
-            Some(_) if keepalive => OPT_OCTETS + KEEPALIVE_OCTETS,
-            Some(_) => OPT_OCTETS,
-            None => 0,
-        };
+        let reserved = query.edns.map_or(0, |_| opt::octets(keepalive));
         let (question, others) = self.names.split_at_mut(1);
         let [current, spare] = others else { return None };
         let room = (query.question_end, limit.saturating_sub(reserved));
@@ -104,19 +96,22 @@ impl Authority {
         let mut response = Response {
             zones: &self.zones,
             query: &query,
+            transport,
             question: &question[0],
             writer: Writer::new(buffer, room, &question[0], key, &mut self.memory),
             rcode: Rcode::NoError,
+            error: None,
             authoritative: false,
             truncated: false,
+            redirected_by: [None; CHAIN_LINKS],
         };
         response.fill(current, spare);
-        let Response { mut writer, rcode, authoritative, truncated, .. } = response;
+        let Response { mut writer, rcode, error, authoritative, truncated, .. } = response;
         writer.raise_limit(limit);
         let mut counts = writer.counts;
         if let Some(edns) = query.edns {
-            let keepalive = keepalive.then_some(self.keepalive_100ms);
-            put_opt(&mut writer, edns, self.udp_octets as u16, keepalive)?;
+            let options = opt::Options { keepalive_100ms: keepalive.then_some(self.keepalive_100ms), error };
+            opt::put(&mut writer, edns, self.udp_octets as u16, options)?;
             counts[Section::Additional as usize] += 1;
         }
         let length = writer.length();
@@ -145,25 +140,19 @@ fn write_header(buffer: &mut [u8], flags: u8, rcode: Rcode, questions: u8, count
     }
 }
 
-fn put_opt(writer: &mut Writer<'_>, edns: Edns, udp_octets: u16, keepalive: Option<u16>) -> Option<()> {
-    let [s1, s0] = udp_octets.to_be_bytes();
-    let extended_rcode = if edns.version == 0 { 0 } else { 1 }; // BADVERS is 16 (RFC 6891 §9)
-    let flags = if edns.dnssec_ok { 0x80 } else { 0 };
-    let length = if keepalive.is_some() { KEEPALIVE_OCTETS as u8 } else { 0 };
-    writer.put(&[0, 0, 41, s1, s0, extended_rcode, 0, flags, 0, 0, length])?;
-    let Some([t1, t0]) = keepalive.map(u16::to_be_bytes) else { return Some(()) };
-    writer.put(&[0, 11, 0, 2, t1, t0])
-}
-
 /// An answer being put together.
 struct Response<'a> {
     zones: &'a Zones,
     query: &'a Query,
+    transport: Transport,
     question: &'a Name,
     writer: Writer<'a>,
     rcode: Rcode,
+    error: Option<ExtendedError>,
     authoritative: bool,
     truncated: bool,
+    /// The DNAME records in the answer.
+    redirected_by: [Option<Set<'a>>; CHAIN_LINKS],
 }
 
 /// Where a chain of CNAME and DNAME records goes on.
@@ -180,9 +169,21 @@ impl<'a> Response<'a> {
             _ => return self.rcode = Rcode::Refused,
         }
         match self.query.rtype {
-            RecordType::AXFR | RecordType::IXFR => self.rcode = Rcode::Refused,
+            RecordType::AXFR if self.transport == Transport::Udp => self.rcode = Rcode::NotImp, // RFC 5936 §4.2
+            RecordType::AXFR | RecordType::IXFR => self.refuse_transfer(),
             _ => self.follow_chain(current, spare),
         }
+    }
+
+    /// There are no transfers yet; for what is no zone of ours there will never be any (RFC 5936 §2.2.1).
+    fn refuse_transfer(&mut self) {
+        let zone = self.zones.find(self.question, 0);
+        let is_ours = zone.is_some_and(|zone| zone.labels() == self.question.labels());
+        if is_ours { self.refuse(ExtendedError::Prohibited) } else { self.rcode = Rcode::NotAuth }
+    }
+
+    fn refuse(&mut self, error: ExtendedError) {
+        (self.rcode, self.error) = (Rcode::Refused, Some(error));
     }
 
     fn follow_chain(&mut self, current: &mut Name, spare: &mut Name) {
@@ -191,8 +192,10 @@ impl<'a> Response<'a> {
         for link in 0..=CHAIN_LINKS {
             let name = if link == 0 { question } else { &*current };
             let Some(zone) = self.zone_of(name) else {
-                // Out of our zones, the client goes on by itself.
-                self.rcode = if link == 0 { Rcode::Refused } else { self.rcode };
+                // A chain that leaves our zones the client follows by itself.
+                if link == 0 {
+                    self.refuse(ExtendedError::NotAuthoritative);
+                }
                 return;
             };
             // A name seen before: a loop. The client sees as much from the records.
@@ -334,13 +337,19 @@ impl<'a> Response<'a> {
         &mut self,
         name: &Name,
         owner: usize,
-        node: Node<'_>,
+        node: Node<'a>,
         label: usize,
         next: &mut Name,
     ) -> Option<Link> {
         let set = node.set(RecordType::DNAME)?;
         let at = self.writer.suffix(owner, label);
-        self.add(Section::Answer, at, set);
+        // A later link of the chain may be redirected by the same record.
+        let mut seen = self.redirected_by.iter().flatten();
+        if !seen.any(|other| other.is(set)) {
+            let free = self.redirected_by.iter_mut().find(|seen| seen.is_none())?;
+            *free = Some(set);
+            self.add(Section::Answer, at, set);
+        }
         if self.truncated {
             return None;
         }
@@ -371,7 +380,7 @@ impl<'a> Response<'a> {
         }
     }
 
-    /// Reads the name at `offset`; false if its addresses have been looked up for a target before it.
+    /// Reads the name at `offset`.
     fn read_target(&self, offset: usize, name: &mut Name) -> bool {
         name.read_compressed(self.writer.message(), offset, self.zones.key()).is_ok()
     }
@@ -382,9 +391,11 @@ impl<'a> Response<'a> {
             name.labels().checked_sub(zone.labels()).is_some_and(|apex| name.suffix(apex) == zone.apex());
         let found = if in_zone { zone.search_address(name, self.zones.key()) } else { None };
         let Some((node, _)) = found.filter(|(_, is_glue)| glue || !is_glue) else { return true };
+        // What the answer section has already.
+        let has_answer =
+            self.writer.counts[Section::Answer as usize] != 0 && name.hash(0) == self.question.hash(0);
         [RecordType::A, RecordType::AAAA].into_iter().filter_map(|rtype| node.set(rtype)).all(|set| {
-            let answered = name.hash(0) == self.question.hash(0)
-                && [RecordType::ANY, set.rtype()].contains(&self.query.rtype);
+            let answered = has_answer && [RecordType::ANY, set.rtype()].contains(&self.query.rtype);
             answered || self.writer.add(Section::Additional, offset, set, None)
         })
     }

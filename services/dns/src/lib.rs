@@ -32,6 +32,7 @@ pub mod content;
 pub mod limits;
 mod message;
 mod name;
+mod opt;
 mod query;
 pub mod service;
 mod statistics;

@@ -28,6 +28,8 @@ pub enum Section {
 pub struct Target {
     /// Where in the message.
     pub offset: usize,
+    /// The hash of the name.
+    hash: u64,
     /// Whether glue will do.
     pub glue: bool,
 }
@@ -48,7 +50,7 @@ impl Memory {
         Memory {
             names: [(0, 0); COMPRESSION_ENTRIES],
             names_used: 0,
-            targets: [Target { offset: 0, glue: false }; ADDITIONAL_NAMES],
+            targets: [Target { offset: 0, hash: 0, glue: false }; ADDITIONAL_NAMES],
             targets_used: 0,
             name: Name::root(key),
         }
@@ -207,7 +209,8 @@ impl<'a> Writer<'a> {
             let offset = self.length;
             rest = rest.get(self.put_name(rest, layout.compress)?..)?;
             if number == 0 && layout.additional != Additional::No && section != Section::Additional {
-                self.remember_target(Target { offset, glue: layout.additional == Additional::Glue });
+                let (hash, glue) = (self.memory.name.hash(0), layout.additional == Additional::Glue);
+                self.remember_target(Target { offset, hash, glue });
             }
         }
         self.put(rest)?;
@@ -263,7 +266,13 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// A name that was there before, such as a mail exchanger with two preferences, is not looked up again.
     fn remember_target(&mut self, target: Target) {
+        let known = &mut self.memory.targets[..self.memory.targets_used];
+        if let Some(other) = known.iter_mut().find(|other| other.hash == target.hash) {
+            other.glue |= target.glue;
+            return;
+        }
         if let Some(free) = self.memory.targets.get_mut(self.memory.targets_used) {
             *free = target;
             self.memory.targets_used += 1;

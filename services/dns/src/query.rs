@@ -98,13 +98,13 @@ pub fn parse(message: &[u8], name: &mut Name, key: &HashKey) -> Result<Query, Re
     let Some([.., t1, t0, c1, c0]) = message.get(..question_end) else { return Err(format_error) };
     let rtype = RecordType(u16::from_be_bytes([*t1, *t0]));
     let mut query = Query { rtype, class: u16::from_be_bytes([*c1, *c0]), question_end, edns: None };
+    let mut rest = &message[question_end..];
     match count(8) {
         0 => {}
-        // RFC 1995 §3: the client's SOA record. We refuse all transfers and look no further.
-        1.. if rtype == RecordType::IXFR => return Ok(query),
+        // RFC 1995 §3: the client's SOA record.
+        1 if rtype == RecordType::IXFR => skip_record(&mut rest).ok_or(format_error)?,
         _ => return Err(format_error),
     }
-    let mut rest = &message[question_end..];
     let mut signed = false;
     for _ in 0..count(10) {
         // RFC 8945 §5.1: nothing comes behind the signature.
@@ -127,12 +127,22 @@ enum Extra {
     Signature,
 }
 
-fn take_additional(rest: &mut &[u8]) -> Option<Extra> {
+/// Cuts a record off: where its type starts, what is between type and data, and the data.
+fn take_record<'m>(rest: &mut &'m [u8]) -> Option<(usize, &'m [u8; 10], &'m [u8])> {
     let start = skip_name(rest)?;
     let header: &[u8; 10] = rest.get(start..)?.first_chunk()?;
     let data_start = start + header.len();
     let data = rest.get(data_start..data_start + usize::from(u16::from_be_bytes([header[8], header[9]])))?;
     *rest = &rest[data_start + data.len()..];
+    Some((start, header, data))
+}
+
+fn skip_record(rest: &mut &[u8]) -> Option<()> {
+    take_record(rest).map(drop)
+}
+
+fn take_additional(rest: &mut &[u8]) -> Option<Extra> {
+    let (start, header, data) = take_record(rest)?;
     match RecordType(u16::from_be_bytes([header[0], header[1]])) {
         // RFC 6891 §6.1.2: the owner is the root.
         RecordType::OPT if start == 1 => {

@@ -48,6 +48,7 @@ pub async fn serve(mut environment: Environment) -> Result<(), Stop> {
     let mut random = [0; 24];
     platform::entropy::fill(&mut random);
     let mut authority = Authority::new(load(HashKey::new(random))?);
+    authority.set_keepalive(limits::TCP_IDLE_SECONDS as u16 * 10);
     if let Some(octets) = options.udp_size {
         authority.set_udp_octets(usize::from(octets));
     }

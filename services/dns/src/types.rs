@@ -230,16 +230,54 @@ impl RecordType {
             3..=5 | 8..=9 | 12 => layout(0, 1, true, Additional::No),
             7 => layout(0, 1, true, Additional::Authoritative),
             15 => layout(2, 1, true, Additional::Authoritative),
-            18 | 21 | 36 => layout(2, 1, false, Additional::Authoritative),
+            21 | 36 => layout(2, 1, false, Additional::Authoritative),
             33 => layout(6, 1, false, Additional::Authoritative),
             64 | 65 => layout(2, 1, false, Additional::Authoritative),
             _ => None,
         }
     }
 
+    /// Whether two records have the same data, the case of names in it aside (RFC 4343 §3).
+    pub fn same_data(self, mut a: &[u8], mut b: &[u8]) -> bool {
+        if a == b || a.len() != b.len() {
+            return a == b;
+        }
+        for field in self.fields() {
+            let length = match field {
+                Name => name_octets(a),
+                U8 | Algorithm => 1,
+                U16 | Type | CertificateType => 2,
+                Ipv4 | U32 | Period | Time => 4,
+                Text => 1 + a.first().map_or(0, |length| usize::from(*length)),
+                _ => return a == b,
+            };
+            let (Some((head, rest)), Some((other, others))) =
+                (a.split_at_checked(length), b.split_at_checked(length))
+            else {
+                return false;
+            };
+            // Length octets of labels are below the letters.
+            let same = if *field == Name { head.eq_ignore_ascii_case(other) } else { head == other };
+            if !same {
+                return false;
+            }
+            (a, b) = (rest, others);
+        }
+        a == b
+    }
+
     fn row(self) -> Option<&'static Description> {
         TABLE.binary_search_by_key(&self.0, |row| row.number).ok().map(|at| &TABLE[at])
     }
+}
+
+/// Octets of the uncompressed name at the beginning.
+fn name_octets(octets: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(length @ 1..) = octets.get(at) {
+        at += 1 + usize::from(*length);
+    }
+    at + 1
 }
 
 impl std::fmt::Display for RecordType {
@@ -258,6 +296,14 @@ mod tests {
     #[test]
     fn the_table_is_in_order() {
         assert!(TABLE.is_sorted_by(|a, b| a.number < b.number));
+    }
+
+    #[test]
+    fn names_are_the_same_in_upper_and_lower_case_and_texts_are_not() {
+        assert!(RecordType(15).same_data(b"\0\x01\x01a\0", b"\0\x01\x01A\0"));
+        assert!(!RecordType(15).same_data(b"\0\x01\x01a\0", b"\0\x02\x01A\0"));
+        assert!(!RecordType(15).same_data(b"\0\x01\x01a\0", b"\0\x01\x02ab\0"));
+        assert!(!RecordType(16).same_data(b"\x01a", b"\x01A"));
     }
 
     #[track_caller]

@@ -148,7 +148,7 @@ impl<'k> Builder<'k> {
             }
             // RFC 1034 §3.6.2 and §4.2.1, RFC 6672 §2.4
             let single = matches!(rtype, RecordType::CNAME | RecordType::DNAME | RecordType::SOA);
-            if single && other == rtype && set.first_data() != record.data {
+            if single && other == rtype && !rtype.same_data(set.first_data(), record.data) {
                 return Err(format!("a second {rtype} record at {}", at()));
             }
         }
@@ -185,7 +185,7 @@ impl<'k> Builder<'k> {
         let set = Set { arena: &self.zone.arena, octets: self.zone.arena.get(place), place };
         let (mut octets, mut ttl) = (RECORD_HEADER + record.data.len(), record.ttl);
         for other in set.records() {
-            if other[RECORD_HEADER..] == *record.data {
+            if record.rtype.same_data(&other[RECORD_HEADER..], record.data) {
                 return Ok(None);
             }
             (octets, ttl) = (octets + other.len(), ttl.min(ttl_of(other)));

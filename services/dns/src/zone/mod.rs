@@ -260,9 +260,9 @@ impl<'z> Set<'z> {
         self.records().next().and_then(|record| record.get(RECORD_HEADER..)).unwrap_or_default()
     }
 
-    /// A number that no other set of the zone has.
-    pub fn id(self) -> u32 {
-        self.place.0
+    /// Whether this is the very same set.
+    pub fn is(self, other: Set<'_>) -> bool {
+        std::ptr::eq(self.octets, other.octets)
     }
 }
 

@@ -1,0 +1,53 @@
+//! The OPT record of an answer (RFC 6891 §6.1), and the few options we send.
+
+use crate::message::Writer;
+use crate::query::Edns;
+
+/// Octets of an OPT record without options.
+const OPT_OCTETS: usize = 11;
+
+/// Octets of the TCP keepalive option (RFC 7828 §3.1).
+const KEEPALIVE_OCTETS: usize = 6;
+
+/// Octets of an extended error without text (RFC 8914 §2).
+const ERROR_OCTETS: usize = 6;
+
+/// What an answer says besides its records.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// How long an idle connection is kept, in units of 100 ms, for a client that wants to know.
+    pub keepalive_100ms: Option<u16>,
+    /// Why the answer is a refusal.
+    pub error: Option<ExtendedError>,
+}
+
+/// Info codes (RFC 8914 §5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExtendedError {
+    /// This client may not have that.
+    Prohibited = 18,
+    /// It is not about a zone of ours.
+    NotAuthoritative = 20,
+}
+
+/// Octets to be kept back for the record. Not for the error: a refusal has nothing else.
+pub fn octets(keepalive: bool) -> usize {
+    OPT_OCTETS + if keepalive { KEEPALIVE_OCTETS } else { 0 }
+}
+
+/// Appends the record; `None` if it does not fit, which [`octets`] is there to prevent.
+pub fn put(writer: &mut Writer<'_>, edns: Edns, udp_octets: u16, options: Options) -> Option<()> {
+    let [s1, s0] = udp_octets.to_be_bytes();
+    let extended_rcode = if edns.version == 0 { 0 } else { 1 }; // BADVERS is 16 (RFC 6891 §9)
+    let flags = if edns.dnssec_ok { 0x80 } else { 0 };
+    let keepalive = if options.keepalive_100ms.is_some() { KEEPALIVE_OCTETS } else { 0 };
+    let error = if options.error.is_some() { ERROR_OCTETS } else { 0 };
+    writer.put(&[0, 0, 41, s1, s0, extended_rcode, 0, flags, 0, 0, (keepalive + error) as u8])?;
+    if let Some([t1, t0]) = options.keepalive_100ms.map(u16::to_be_bytes) {
+        writer.put(&[0, 11, 0, 2, t1, t0])?;
+    }
+    if let Some(error) = options.error {
+        writer.put(&[0, 15, 0, 2, 0, error as u8])?;
+    }
+    Some(())
+}
