@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 use load::limits;
 use load::query::{Expect, Queries};
 use load::report::{Report, cpu_time};
+use nix::libc::linger;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::socket::{setsockopt, sockopt};
 
 const USAGE: &str =
     "usage: connections --server ADDR:PORT --queries FILE [--connections N] [--active N] [--seconds N]";
@@ -117,6 +119,8 @@ fn open(options: &Options) -> Result<Vec<TcpStream>, Failure> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(limits::TCP_PATIENCE))?;
         stream.set_write_timeout(Some(limits::TCP_PATIENCE))?;
+        // They end with a RST: in TIME-WAIT the ports of three rounds would be more than there are.
+        setsockopt(&stream, sockopt::Linger, &linger { l_onoff: 1, l_linger: 0 })?;
         connections.push(stream);
     }
     Ok(connections)
