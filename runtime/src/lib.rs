@@ -41,7 +41,7 @@
 //! What is not here: threads, files, signals; TLS, syslog and metrics come later. No unsafe code, no hypervisor, no
 //! protocol above TCP and UDP but DHCP and the resolver's DNS.
 //!
-//! Reading order: [`run`], [`configuration`], [`network`], `log`, [`limits`].
+//! Reading order: [`run`], [`configuration`], [`network`], [`resolver`], `log`, [`limits`].
 
 pub mod configuration;
 pub mod content;
@@ -49,6 +49,7 @@ mod event_loop;
 pub mod limits;
 mod log;
 pub mod network;
+pub mod resolver;
 
 pub use configuration::Argument;
 pub use event_loop::{Environment, Stop, run};

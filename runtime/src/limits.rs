@@ -62,6 +62,27 @@ pub const LISTENERS: usize = 16;
 /// Milliseconds that a UDP datagram waits for its neighbour's hardware address before what the socket holds is dropped.
 pub const UNRESOLVED_MS: u64 = 3_000;
 
+/// Lookups of a resolver that are on their way at once; others wait. Each takes a UDP socket of about 5 KiB.
+pub const RESOLVER_QUERIES: usize = 8;
+
+/// Name servers that are asked, in their order.
+pub const RESOLVER_SERVERS: usize = 4;
+
+/// Times that each server is asked, for 1, 2 and 4 s, until a lookup fails.
+pub const RESOLVER_ROUNDS: u32 = 3;
+
+/// Answers that a resolver remembers. The first to end makes room for another.
+pub const RESOLVER_CACHE: usize = 256;
+
+/// Octets of an answer's data that is remembered; a larger one is asked for each time.
+pub const RESOLVER_CACHED_OCTETS: usize = 2_048;
+
+/// Seconds that an answer is remembered at most, whatever its owner says (RFC 8767 §4 suggests a week; we reboot).
+pub const RESOLVER_SECONDS: u32 = 86_400;
+
+/// The same of the answer that there is nothing (RFC 2308 §5: one to three hours at most).
+pub const RESOLVER_NEGATIVE_SECONDS: u32 = 900;
+
 /// Boot arguments.
 pub const ARGUMENTS: usize = 256;
 
@@ -78,4 +99,5 @@ pub const DOCUMENT_DEPTH: usize = 16;
 pub const LOG_MODULES: usize = 64;
 
 const _: () = assert!(REASSEMBLED_BYTES <= 65_535 && HALF_OPEN <= FLOWS && TIME_WAIT <= FLOWS);
+const _: () = assert!(RESOLVER_QUERIES < UDP_SOCKETS);
 const _: () = assert!(ERROR_BURST <= ERRORS_PER_SECOND);
