@@ -95,12 +95,12 @@ fn well_formed(zones: &[ZoneFile], random: &mut Random) -> Question {
     let mut name = random.pick(&zone.names).clone();
     match random.below(10) {
         0 | 1 => {
-            name = format!("{}.{name}", random.pick(&["a", "b", "www", "*", "nope", "x.y", "a.a.a.a.a.a"]))
+            name = format!("{}.{name}", random.pick(&["a", "b", "www", "*", "nope", "x.y", "a.a.a.a.a.a"]));
         }
         2 => name = name.split_once('.').map_or(name.clone(), |(_, parent)| parent.to_string()),
         3 => {
             name =
-                random.pick(&["outside.example.", ".", "test.", "xtest.", "com.", "edge.testx."]).to_string()
+                random.pick(&["outside.example.", ".", "test.", "xtest.", "com.", "edge.testx."]).to_string();
         }
         _ => {}
     }

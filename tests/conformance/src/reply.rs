@@ -36,6 +36,9 @@ impl fmt::Debug for Record {
     }
 }
 
+/// The code of an option, and what of its data is compared.
+pub type EdnsOption = (u16, Vec<u8>);
+
 /// What came back.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Reply {
@@ -50,7 +53,7 @@ pub struct Reply {
     /// Answer, authority, additional without OPT.
     pub sections: [BTreeSet<Record>; 3],
     /// The OPT record's version and flags, and its options: the code of an extended error, of the others nothing.
-    pub edns: Option<(u8, u16, Vec<(u16, Vec<u8>)>)>,
+    pub edns: Option<(u8, u16, Vec<EdnsOption>)>,
     /// Octets.
     pub length: usize,
 }
@@ -151,7 +154,7 @@ impl Reply {
 }
 
 /// What of an option is compared.
-fn seen(option: &UnknownOptData<&[u8]>) -> (u16, Vec<u8>) {
+fn seen(option: &UnknownOptData<&[u8]>) -> EdnsOption {
     let code = option.code().to_int();
     let data =
         if code == EXTENDED_ERROR { option.as_slice().iter().take(2).copied().collect() } else { Vec::new() };
