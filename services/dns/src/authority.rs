@@ -68,6 +68,12 @@ impl Authority {
         &self.statistics
     }
 
+    /// Counts a message that was dropped for want of memory; how many there have been.
+    pub fn count_out_of_memory(&mut self) -> u64 {
+        self.statistics.out_of_memory += 1;
+        self.statistics.out_of_memory
+    }
+
     /// Answers the message in `buffer[..length]`: writes the answer over it and returns its length, or `None` where there
     /// is nothing to send. The whole buffer may be used, so a larger one makes room for a larger answer. Allocates nothing.
     pub fn answer(&mut self, transport: Transport, buffer: &mut [u8], length: usize) -> Option<usize> {

@@ -21,7 +21,12 @@ pub fn load(
         }
         let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let file = path.strip_prefix("./").unwrap_or(&path);
-        if is_zone_file(file) {
+        if !is_zone_file(file) {
+            continue;
+        }
+        if zones.serves(file) {
+            report(Err(ZoneError::about(file, "a second file for this zone; the first is served")));
+        } else {
             let left = entry.size();
             let mut text = BufReader::with_capacity(READ_AHEAD_OCTETS, Whole { file: entry, left });
             let text: &mut dyn BufRead = &mut text;

@@ -20,6 +20,10 @@ pub const UDP_OCTETS_WITHOUT_EDNS: usize = 512;
 /// of DNS Flag Day 2020 and the default of NSD and Knot. More is truncated, and the client asks again over TCP.
 pub const UDP_OCTETS: usize = 1232;
 
+/// Octets of a UDP answer that may be asked for with `--udp-size`: what NSD and Knot use at most. Outside of it the image
+/// does not start.
+pub const UDP_OCTETS_MOST: usize = 4096;
+
 /// Octets of any message: the length over TCP has 16 bits (RFC 1035 §4.2.2).
 pub const MESSAGE_OCTETS: usize = 65_535;
 
@@ -65,3 +69,7 @@ pub const TCP_SEND_OCTETS: usize = 2 * 1024;
 
 /// Seconds of silence after which a connection is closed (RFC 7766 §6.2.3: some seconds; BIND's default).
 pub const TCP_IDLE_SECONDS: u64 = 30;
+
+/// Octets of memory left to the executor and the network, whose small allocations must not fail. Where there is less,
+/// queries and connections over TCP are dropped and counted; UDP needs no memory.
+pub const SPARE_OCTETS: usize = 128 * 1024;

@@ -33,13 +33,49 @@ pub const ARGUMENTS: &[Argument] = &[Argument {
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Options {
-    udp_size: Option<u16>,
+    udp_size: Option<UdpOctets>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(try_from = "u16")]
+struct UdpOctets(usize);
+
+impl TryFrom<u16> for UdpOctets {
+    type Error = String;
+
+    fn try_from(octets: u16) -> Result<UdpOctets, String> {
+        const LEAST: usize = limits::UDP_OCTETS_WITHOUT_EDNS;
+        match usize::from(octets) {
+            octets @ LEAST..=limits::UDP_OCTETS_MOST => Ok(UdpOctets(octets)),
+            _ => Err(format!("{octets} is not between {LEAST} and {}", limits::UDP_OCTETS_MOST)),
+        }
+    }
 }
 
 /// What UDP and TCP share: the zones, and room for the largest answer.
 struct Server {
     authority: Authority,
     scratch: Vec<u8>,
+}
+
+impl Server {
+    /// An empty vector with room for `octets`. Not where memory is nearly full: then the query or connection is dropped
+    /// and counted, and what the executor and the network need is left to them.
+    fn room(&mut self, octets: usize) -> std::io::Result<Vec<u8>> {
+        let platform::Memory { total, used } = platform::memory();
+        let mut room = Vec::new();
+        let full = total != 0 && total.saturating_sub(used) < octets + limits::SPARE_OCTETS;
+        if !full && room.try_reserve_exact(octets).is_ok() {
+            return Ok(room);
+        }
+        let dropped = self.authority.count_out_of_memory();
+        if dropped.is_power_of_two() {
+            warn!(
+                "memory is full: {dropped} queries and connections over TCP dropped; give the guest more (--mem)"
+            );
+        }
+        Err(ErrorKind::OutOfMemory.into())
+    }
 }
 
 /// Serves until the image ends.
@@ -49,8 +85,8 @@ pub async fn serve(mut environment: Environment) -> Result<(), Stop> {
     platform::entropy::fill(&mut random);
     let mut authority = Authority::new(load(HashKey::new(random))?);
     authority.set_keepalive(limits::TCP_IDLE_SECONDS as u16 * 10);
-    if let Some(octets) = options.udp_size {
-        authority.set_udp_octets(usize::from(octets));
+    if let Some(UdpOctets(octets)) = options.udp_size {
+        authority.set_udp_octets(octets);
     }
     let (zones, records) = (authority.zones().count(), authority.zones().records());
     let server = Rc::new(RefCell::new(Server { authority, scratch: vec![0; limits::MESSAGE_OCTETS] }));
@@ -66,6 +102,9 @@ pub async fn serve(mut environment: Environment) -> Result<(), Stop> {
     loop {
         let (stream, peer) = listener.accept().await;
         let server = server.clone();
+        if server.borrow_mut().room(0).is_err() {
+            continue; // The connection ends where its stream is dropped.
+        }
         runtime::spawn(async move {
             if let Err(error) = session(stream, &server).await {
                 log::debug!("{peer}: {error}");
@@ -115,7 +154,6 @@ impl Responder for Datagrams {
 /// Answers the messages of one connection in their order, until the peer closes it or is silent for too long.
 async fn session(mut stream: TcpStream, server: &RefCell<Server>) -> std::io::Result<()> {
     const SILENCE: Duration = Duration::from_secs(limits::TCP_IDLE_SECONDS);
-    let mut query = Vec::new();
     loop {
         let mut prefix = [0; 2];
         match timeout(SILENCE, stream.read_exact(&mut prefix)).await {
@@ -125,8 +163,7 @@ async fn session(mut stream: TcpStream, server: &RefCell<Server>) -> std::io::Re
             Ok(read) => read?,
         };
         let length = usize::from(u16::from_be_bytes(prefix));
-        query.clear();
-        query.try_reserve_exact(length)?;
+        let mut query = server.borrow_mut().room(length)?;
         query.resize(length, 0);
         timeout(SILENCE, stream.read_exact(&mut query)).await??;
         let Some(answer) = answer(server, &query)? else { return Ok(()) };
@@ -136,12 +173,12 @@ async fn session(mut stream: TcpStream, server: &RefCell<Server>) -> std::io::Re
 
 /// The answer to one message, behind its length. `None` where it deserves none, which over TCP ends the connection.
 fn answer(server: &RefCell<Server>, query: &[u8]) -> std::io::Result<Option<Vec<u8>>> {
-    let Server { authority, scratch } = &mut *server.borrow_mut();
+    let mut server = server.borrow_mut();
+    let Server { authority, scratch } = &mut *server;
     scratch[..query.len()].copy_from_slice(query);
     let Some(length) = authority.answer(Transport::Tcp, scratch, query.len()) else { return Ok(None) };
-    let mut answer = Vec::new();
-    answer.try_reserve_exact(2 + length)?;
+    let mut answer = server.room(2 + length)?;
     answer.extend_from_slice(&(length as u16).to_be_bytes());
-    answer.extend_from_slice(&scratch[..length]);
+    answer.extend_from_slice(&server.scratch[..length]);
     Ok(Some(answer))
 }

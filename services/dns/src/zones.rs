@@ -56,6 +56,11 @@ impl Zones {
         Ok(Loaded { name, records, octets, warnings })
     }
 
+    /// Whether the zone that this file is named like is served.
+    pub fn serves(&self, file: &str) -> bool {
+        zonefile::zone_name(file, &self.key).is_ok_and(|apex| self.number(&apex, 0).is_some())
+    }
+
     /// How many zones there are.
     pub fn count(&self) -> usize {
         self.zones.len()

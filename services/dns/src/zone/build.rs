@@ -141,10 +141,7 @@ impl<'k> Builder<'k> {
                 || other == RecordType::CNAME && !may_join_cname(rtype)
             {
                 let beside = if rtype == RecordType::CNAME { other } else { rtype };
-                return Err(format!(
-                    "{} has a CNAME record and a {beside} record (RFC 2181 section 10.1)",
-                    at()
-                ));
+                return Err(format!("{} has CNAME and {beside} records (RFC 2181 section 10.1)", at()));
             }
             // RFC 1034 §3.6.2 and §4.2.1, RFC 6672 §2.4
             let single = matches!(rtype, RecordType::CNAME | RecordType::DNAME | RecordType::SOA);

@@ -28,6 +28,13 @@ pub struct ZoneError {
     pub reason: String,
 }
 
+impl ZoneError {
+    /// An error of the file as a whole.
+    pub fn about(file: &str, reason: impl Into<String>) -> ZoneError {
+        ZoneError { file: file.to_string(), line: 0, reason: reason.into() }
+    }
+}
+
 impl std::fmt::Display for ZoneError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.line {
