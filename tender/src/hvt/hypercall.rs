@@ -94,6 +94,11 @@ impl<'a> Host<'a> {
         Ok(Next::Resume)
     }
 
+    /// Whether there is memory at `address`, whatever its protection.
+    pub fn is_memory(&self, address: u64) -> bool {
+        address < self.memory.mapped()
+    }
+
     fn puts(&self, call: Puts) -> Result<(), BadAddress> {
         let bytes = self.memory.range(call.data, call.len, Access::Read)?;
         // SAFETY: `range` checked the bytes; the kernel only reads them. A console that takes no more is no reason to stop.

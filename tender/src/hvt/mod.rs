@@ -131,6 +131,13 @@ fn step(vcpu: &mut VcpuFd, host: &Host<'_>) -> Next {
             (port, u64::from(u32::from_le_bytes(address)))
         }
         Ok(VcpuExit::Intr) => return Next::Resume,
+        // Where KVM emulates the instruction, writing protected memory ends up here instead of with EFAULT.
+        Ok(VcpuExit::MmioWrite(address, _)) if host.is_memory(address) => {
+            return stop(format_args!(
+                "KVM: host/guest translation fault: rip={:#x}, writing address {address:#x}",
+                rip(vcpu)
+            ));
+        }
         Ok(exit) => {
             let what = describe(&exit);
             let (rip, fault) = (rip(vcpu), last_fault_address(vcpu));
