@@ -9,6 +9,8 @@
 //! (Solo5 `tenders/common/elf.c`) accepts, except that the entry point must lie in an executable segment and that no
 //! Solo5 note may come twice. The `elf` crate reads the fixed-size headers; every check on their values is here.
 
+pub mod sample;
+
 use std::fmt;
 use std::ops::Range;
 
