@@ -3,7 +3,7 @@
 //! Everything that can go wrong before the guest runs becomes a [`Failure`]; modules with errors worth telling apart in
 //! tests ([`elf`](crate::elf), [`manifest`](crate::manifest)) have an enum of their own and convert.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 /// Exit status where the command line itself cannot be understood. Source: BSD `sysexits.h`, `EX_USAGE`.
 pub const USAGE: i32 = 64;
@@ -32,8 +32,26 @@ impl Failure {
     }
 }
 
+/// Always one line, whatever a name or path in it contains: control characters are escaped.
 impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.message)
+        for character in self.message.chars() {
+            match character {
+                character if character.is_control() => write!(formatter, "{}", character.escape_default())?,
+                character => formatter.write_char(character)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_one_line_that_does_nothing_to_a_terminal() {
+        let failure = Failure::usage("unknown option --é\n\u{1b}[2J\r");
+        assert_eq!(failure.to_string(), r"unknown option --é\n\u{1b}[2J\r");
     }
 }
