@@ -4,6 +4,7 @@
 
 mod bench;
 mod cargo;
+mod fuzz;
 mod image;
 mod run;
 mod sizes;
@@ -29,6 +30,8 @@ usage: cargo xtask COMMAND
                       measure the DNS image beside the floor, NSD and Knot; needs root.
                       `bench --help` lists the rows
   test [--no-skip]    run every test; what cannot run here is named, or fails
+  fuzz [TARGET]... [--seconds N]
+                      run the fuzz targets, ten minutes each; needs nightly Rust and cargo-fuzz
   sizes               print the bytes of every image and the lines of every crate
   tidy                check the rules that a program can check
   ci                  what CI runs: format, lints, test, reproducibility, sizes; a skipped check fails
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         "image" => image::run(arguments),
         "run" => run::run(arguments),
         "test" => test::run(arguments),
+        "fuzz" => fuzz::run(arguments),
         "sizes" => sizes::run(),
         "tidy" => tidy::run(),
         "ci" => test::ci(),

@@ -46,6 +46,10 @@ pub fn check() -> Result<(), Failure> {
             check_file(&file, &mut violations)?;
         }
     }
+    // A workspace of its own, but not beyond the rules.
+    for file in rust_files(&cargo::workspace().join("fuzz/targets")) {
+        check_file(&file, &mut violations)?;
+    }
     check_facade(&mut violations)?;
     if violations.is_empty() { Ok(()) } else { Err(format!("tidy:\n  {}", violations.join("\n  "))) }
 }
@@ -75,7 +79,8 @@ pub fn rust_files(directory: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn table(path: &Path) -> Result<toml::Table, Failure> {
+/// A TOML file.
+pub fn table(path: &Path) -> Result<toml::Table, Failure> {
     let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     toml::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
 }
