@@ -23,6 +23,11 @@ static REPORTING: AtomicBool = AtomicBool::new(false);
 /// Bytes of the stack on which the handler runs. The kernel alone stores up to 11 KiB of registers there.
 const STACK_SIZE: usize = 64 * 1024;
 
+/// Number of the page fault, and bits of its error code. Source: Intel SDM volume 3, 4.7 and 6.15.
+const PAGE_FAULT: u64 = 14;
+const WRITE: u64 = 1 << 1;
+const FETCH: u64 = 1 << 4;
+
 /// Exit status of an image of ours that faulted, the same on every target.
 const FAULT_STATUS: i32 = 255;
 
@@ -59,6 +64,9 @@ extern "C" fn handle(signal: i32, info: *const libc::siginfo_t, context: *const 
         let address = unsafe { info.si_addr() }.addr() as u64;
         let registers = Registers(&context.uc_mcontext.gregs);
         report(signal, address, &registers);
+        if registers.get(libc::REG_TRAPNO) == PAGE_FAULT && registers.get(libc::REG_ERR) & FETCH != 0 {
+            caller(registers.get(libc::REG_RSP));
+        }
         frames(registers.get(libc::REG_RBP));
     }
     line(format_args!("  names: cargo xtask symbolize IMAGE < this text"));
@@ -77,11 +85,10 @@ fn report(signal: i32, address: u64, registers: &Registers<'_>) {
     let rip = registers.get(libc::REG_RIP);
     let error = registers.get(libc::REG_ERR);
     match registers.get(libc::REG_TRAPNO) {
-        // Source of the bits: Intel SDM volume 3, 4.7.
-        14 => {
+        PAGE_FAULT => {
             let access = match error {
-                error if error & 0x10 != 0 => "executing",
-                error if error & 0x2 != 0 => "writing",
+                error if error & FETCH != 0 => "executing",
+                error if error & WRITE != 0 => "writing",
                 _ => "reading",
             };
             line(format_args!("fault: page fault {access} address {address:#x} at {rip:#x}"));
@@ -112,16 +119,17 @@ const NAMES: [&[(&str, i32)]; 5] = [
     &[("r14", libc::REG_R14), ("r15", libc::REG_R15)],
 ];
 
+/// Prints the return address at `stack`, of a call to where there is no code: what was called has made no frame.
+fn caller(stack: u64) {
+    if let Some([address]) = words(stack) {
+        line(format_args!("  frame {address:#x}"));
+    }
+}
+
 /// Prints the return addresses of the frames from `frame` up, as long as they lie in the guest's memory and ascend.
 fn frames(mut frame: u64) {
-    let memory = MEMORY[0].load(Ordering::Relaxed)..MEMORY[1].load(Ordering::Relaxed);
     for _ in 0..FAULT_FRAMES_MAX {
-        if !frame.is_multiple_of(8) || frame < memory.start || frame > memory.end - 16 {
-            break;
-        }
-        // SAFETY: both words lie in the guest's memory, which is mapped. Where it may not be read the handler is entered
-        // again, and ends the report.
-        let [next, address] = unsafe { (frame as *const [u64; 2]).read_volatile() };
+        let Some([next, address]) = words(frame) else { break };
         if address == 0 {
             break;
         }
@@ -131,6 +139,18 @@ fn frames(mut frame: u64) {
         }
         frame = next;
     }
+}
+
+/// The words at `address`, if that is aligned and inside the guest's memory.
+fn words<const COUNT: usize>(address: u64) -> Option<[u64; COUNT]> {
+    let [start, end] = [&MEMORY[0], &MEMORY[1]].map(|edge| edge.load(Ordering::Relaxed));
+    let last = end - size_of::<[u64; COUNT]>() as u64;
+    if !address.is_multiple_of(8) || !(start..=last).contains(&address) {
+        return None;
+    }
+    // SAFETY: the words lie in the guest's memory, which is mapped. Where it may not be read the handler is entered again,
+    // and ends the report.
+    Some(unsafe { (address as *const [u64; COUNT]).read_volatile() })
 }
 
 /// One line of text without a heap; what does not fit is cut off.
