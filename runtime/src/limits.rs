@@ -21,9 +21,15 @@ pub const REASSEMBLY_SECONDS: u64 = 15;
 /// of 1 KiB to receive and 2 KiB to send are about 45 MB.
 pub const FLOWS: usize = 65_536;
 
-/// Bytes of memory that must be free for another connection to be opened. Beyond it a SYN is dropped and counted, so that
-/// what is small and cannot fail (a task, a timer, a log line) still finds room.
-pub const CONNECTION_MEMORY: usize = 512 * 1024;
+/// Bytes of a connection besides its buffers: socket, places in tables, the task that serves it.
+pub const CONNECTION_BYTES: usize = 2 * 1024;
+
+/// Bytes of memory that are left alone by what can be refused: the accepting of a connection, whose SYN is then dropped and
+/// counted, and of a socket. What is small and cannot fail (a task, a timer, a log line) finds room there.
+pub const MEMORY_RESERVE: usize = 512 * 1024;
+
+/// The reserve is at least this part of all memory, for what the allocator needs for itself grows with what it holds.
+pub const MEMORY_RESERVE_PART: usize = 16;
 
 /// Connections in SYN-RECEIVED per listener. When one more comes the oldest is dropped, so that a flood of SYNs from
 /// addresses that do not exist displaces itself rather than us (RFC 4987 §3.4).

@@ -6,7 +6,7 @@ use super::{
     listener::TcpOptions,
     stack::{Sockets, Stack},
 };
-use crate::limits::{CONNECTION_MEMORY, FLOWS, HALF_OPEN, HALF_OPEN_SECONDS};
+use crate::limits::{FLOWS, HALF_OPEN, HALF_OPEN_SECONDS};
 use smoltcp::{
     socket::tcp,
     time::Duration,
@@ -113,12 +113,14 @@ impl Stack {
             self.counters.connection_limit += 1;
             return;
         }
-        if (self.memory_left)() < CONNECTION_MEMORY {
+        let (needed, half_open) = (listening.options.memory(), listening.half_open);
+        // A connection that is not one yet makes room for one that may be.
+        if half_open >= HALF_OPEN || half_open > 0 && !self.has_memory_for(needed) {
+            self.drop_oldest_half_open(listener);
+        }
+        if !self.has_memory_for(needed) {
             self.counters.no_memory += 1;
             return;
-        }
-        if listening.half_open >= HALF_OPEN {
-            self.drop_oldest_half_open(listener);
         }
         match self.open_flow(segment.local, tuple, listener) {
             Ok(id) => {

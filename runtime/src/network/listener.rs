@@ -5,7 +5,7 @@ use super::{
     flows::{FlowId, Holder},
     stack::Stack,
 };
-use crate::limits::LISTENERS;
+use crate::limits::{CONNECTION_BYTES, LISTENERS};
 use std::{collections::VecDeque, future::poll_fn, net::SocketAddr, task::Poll, task::Waker, time::Duration};
 
 /// How a listener and its connections behave; also of connections that we open.
@@ -38,6 +38,13 @@ impl Default for TcpOptions {
             keep_alive: None,
             nagle: false,
         }
+    }
+}
+
+impl TcpOptions {
+    /// Bytes that a connection takes.
+    pub(super) fn memory(&self) -> usize {
+        self.receive_buffer + self.send_buffer + CONNECTION_BYTES
     }
 }
 

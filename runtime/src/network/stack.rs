@@ -23,7 +23,8 @@ use super::{
     timers::{Micros, Timers},
     udp::{Bound, Stuck},
 };
-use crate::limits::{BATCH, REASSEMBLY_SECONDS, TURNS_PER_CLOCK};
+use crate::limits::{BATCH, MEMORY_RESERVE, MEMORY_RESERVE_PART, REASSEMBLY_SECONDS, TURNS_PER_CLOCK};
+use platform::Memory;
 use smoltcp::{
     iface::{Config, Interface, PollResult, SocketSet},
     time::{Duration, Instant},
@@ -39,8 +40,8 @@ pub struct Stack {
     pub(super) device: Box<dyn Device>,
     clock: Box<dyn Clock>,
     pub(super) random: Random,
-    /// Bytes of memory that are free.
-    pub(super) memory_left: fn() -> usize,
+    /// Memory of the image.
+    pub(super) memory: fn() -> Memory,
     pub(super) interface: Interface,
     pub(super) ours: Addresses,
     pub(super) addressing: Addressing,
@@ -101,7 +102,7 @@ impl Stack {
             device,
             clock,
             random,
-            memory_left,
+            memory: platform::memory,
             interface,
             ours: Addresses { mac, ..Addresses::default() },
             addressing: Addressing::default(),
@@ -233,17 +234,18 @@ impl Stack {
             == PollResult::SocketStateChanged
     }
 
+    /// Whether there is memory for so many bytes more, beside the reserve for what is small and cannot fail.
+    pub(super) fn has_memory_for(&self, bytes: usize) -> bool {
+        let Memory { total, used } = (self.memory)();
+        // The host does not say: there the allocator does.
+        total == 0 || used + bytes + MEMORY_RESERVE.max(total / MEMORY_RESERVE_PART) <= total
+    }
+
     /// Sends a frame of `length` bytes that lies in `scratch`.
     pub(super) fn transmit_scratch(&mut self, length: usize) {
         self.device.transmit(&self.scratch[..length]);
         self.counters.frames_out += 1;
     }
-}
-
-fn memory_left() -> usize {
-    let memory = platform::memory();
-    // On the host there is nothing to be known about it.
-    if memory.total == 0 { usize::MAX } else { memory.total.saturating_sub(memory.used) }
 }
 
 /// Which sockets smoltcp is to look at.

@@ -6,7 +6,7 @@ use super::{
     ingress::new_tcp_socket,
     stack::Stack,
 };
-use crate::limits::{CONNECT_SECONDS, CONNECTION_MEMORY, FLOWS};
+use crate::limits::{CONNECT_SECONDS, FLOWS};
 use smoltcp::{
     socket::tcp::{self, RecvError},
     time::Duration,
@@ -177,7 +177,7 @@ impl Stack {
             .get_source_address(&peer.ip().into())
             .filter(|address| self.interface.has_ip_addr(*address))
             .ok_or(ErrorKind::AddrNotAvailable)?;
-        if self.flows.len() >= FLOWS || (self.memory_left)() < CONNECTION_MEMORY {
+        if self.flows.len() >= FLOWS || !self.has_memory_for(options.memory()) {
             return Err(ErrorKind::OutOfMemory.into());
         }
         let local = (0..PORT_ATTEMPTS)

@@ -58,6 +58,9 @@ impl UdpSocket {
         if stack.udp_sockets.len() + stack.responders.len() >= UDP_SOCKETS {
             return Err(Refused::TooManySockets);
         }
+        if !stack.has_memory_for(2 * options.bytes) {
+            return Err(Refused::NoMemory);
+        }
         let port = if port == 0 { stack.free_udp_port() } else { port };
         let mut socket = new_socket(options.datagrams, options.bytes).map_err(|_| Refused::NoMemory)?;
         if stack.udp_port_taken(port) || socket.bind(port).is_err() {

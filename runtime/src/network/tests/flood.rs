@@ -1,13 +1,15 @@
 //! More of everything than a server can take: what it costs is bounded, and others are served all the while.
 
 use crate::{
-    limits::{CONNECTION_MEMORY, ERROR_BURST, ERRORS_PER_SECOND, HALF_OPEN},
+    limits::{ERROR_BURST, ERRORS_PER_SECOND, HALF_OPEN, MEMORY_RESERVE},
     network::{
-        TcpListener, TcpOptions,
+        Refused, TcpListener, TcpOptions, TcpStream, UdpOptions, UdpSocket,
         testing::{alone::*, frames::*, *},
     },
 };
+use platform::Memory;
 use std::{
+    io::ErrorKind,
     net::{IpAddr, Ipv4Addr},
     time::Duration,
 };
@@ -105,12 +107,18 @@ fn without_memory_there_are_no_connections_but_those_that_are() {
     let mut client = HandMade::new(&alone, 4_000, 7);
     assert!(client.open());
     let (mut stream, _) = now(listener.accept()).expect("a connection");
-    alone.network.borrow_mut().memory_left = || CONNECTION_MEMORY - 1;
+    alone.network.borrow_mut().memory =
+        || Memory { total: 1 << 23, used: (1 << 23) - MEMORY_RESERVE - 1_000 };
     assert!(!HandMade::new(&alone, 4_001, 7).open());
     assert_eq!(alone.network.counters().no_memory, 1);
+    let error = now(TcpStream::connect(&alone.network, client.client, OPTIONS)).expect("at once").err();
+    assert_eq!(error.map(|error| error.kind()), Some(ErrorKind::OutOfMemory));
+    let refused = UdpSocket::bind(&alone.network, 0, UdpOptions::default()).err();
+    assert_eq!(refused, Some(Refused::NoMemory));
     client.send(ACK, b"hello");
     assert_eq!(now(stream.read(&mut [0; 8])).expect("arrived").expect("read"), 5);
-    alone.network.borrow_mut().memory_left = || CONNECTION_MEMORY;
+    alone.network.borrow_mut().memory =
+        || Memory { total: 1 << 23, used: (1 << 23) - MEMORY_RESERVE - 9_000 };
     assert!(HandMade::new(&alone, 4_001, 7).open());
 }
 

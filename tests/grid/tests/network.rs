@@ -1,0 +1,199 @@
+//! The network of a real image under load that is not meant well. The peer is our own stack at the other end of a packet
+//! socket: no root, no interface of the host.
+//!
+//! Like the boot grid it needs what `cargo xtask test` builds; a plain `cargo test` shows it as ignored.
+
+use runtime::{
+    network::{Device, Fixed, Network, Settings, Source, SystemClock, TcpOptions, TcpStream},
+    resolver::{LookupError, Resolver, kind},
+};
+use rustix::{
+    io::{Errno, FdFlags, fcntl_setfd, read, write},
+    net::{AddressFamily, SocketFlags, SocketType, socketpair},
+};
+use std::{
+    future::Future,
+    net::Ipv4Addr,
+    os::fd::{AsRawFd, OwnedFd},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    task::{LocalSet, spawn_local},
+    time::{sleep, timeout},
+};
+
+const GUEST: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 2);
+const OURS: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
+/// Connections that are tried at a time.
+const AT_ONCE: usize = 200;
+/// What a connection gets to open; the image drops what it has no memory for.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// The other end of the guest's interface.
+struct Wire(OwnedFd);
+
+impl Device for Wire {
+    fn mac(&self) -> [u8; 6] {
+        [2, 0, 0, 0, 0, 9]
+    }
+
+    fn mtu(&self) -> usize {
+        1_500
+    }
+
+    fn receive(&mut self, frame: &mut [u8]) -> Option<usize> {
+        match read(&self.0, frame) {
+            Ok(0) => panic!("the image has ended"),
+            Ok(length) => Some(length),
+            Err(Errno::AGAIN) => None,
+            Err(error) => panic!("the image's interface: {error}"),
+        }
+    }
+
+    fn transmit(&mut self, frame: &[u8]) {
+        // A full socket drops, as a wire does.
+        let _ = write(&self.0, frame);
+    }
+}
+
+/// The DNS image with its example zone, at work.
+struct Guest(Child);
+
+impl Guest {
+    fn start(target: &str, memory_mib: usize) -> (Self, Wire) {
+        let variable = |name: &str| {
+            std::env::var_os(name)
+                .unwrap_or_else(|| panic!("{name} is unset: run this through `cargo xtask test`"))
+        };
+        let image = PathBuf::from(variable("SKERRY_IMAGES")).join(format!("example/dns.{target}"));
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let (ours, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).expect("sockets exist");
+        fcntl_setfd(&theirs, FdFlags::empty()).expect("it is open");
+        let process = Command::new(variable("SKERRY_TENDER"))
+            .arg(format!("--mem={memory_mib}"))
+            .arg(format!("--net:service=@{}", theirs.as_raw_fd()))
+            .arg("--net-mac:service=02:00:00:00:00:01")
+            .arg("--")
+            .arg(image)
+            .args([&format!("--ipv4={GUEST}/24"), "--ipv6=none"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("the tender starts");
+        (Self(process), Wire(ours))
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Runs `test` with a network that reaches the guest.
+fn run<F: Future<Output = ()>>(wire: Wire, test: impl FnOnce(Network) -> F) {
+    let executor = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    LocalSet::new().block_on(&executor.expect("an executor"), async {
+        let fixed = Fixed { address: OURS, prefix: 24, gateway: None };
+        let settings = Settings { ipv4: Source::Fixed(fixed), ipv6: Source::Off, dns: vec![GUEST.into()] };
+        let network = Network::new(Box::new(wire), Box::new(SystemClock), platform::entropy::fill, settings);
+        spawn_local(drive(network.clone()));
+        test(network).await;
+    });
+}
+
+async fn drive(network: Network) {
+    loop {
+        let turn = network.turn();
+        if turn.quiet && turn.drained {
+            sleep(Duration::from_millis(1)).await;
+        } else {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// A question over UDP that was not asked before, which the image must answer.
+async fn must_answer(resolver: &Resolver, number: usize) {
+    let outcome = resolver.lookup(&format!("h{number}.example.org"), kind::A).await;
+    assert_eq!(outcome.err(), Some(LookupError::NoSuchName), "question {number}");
+}
+
+/// A question over a connection. Whether it was answered.
+async fn asks(stream: &mut TcpStream) -> bool {
+    let query = b"\0\x21\x12\x34\0\0\0\x01\0\0\0\0\0\0\x03www\x07example\x03org\0\0\x01\0\x01";
+    let mut answer = [0; 4];
+    let exchange = async {
+        stream.write_all(query).await?;
+        stream.read_exact(&mut answer).await
+    };
+    matches!(timeout(Duration::from_secs(5), exchange).await, Ok(Ok(_)))
+}
+
+async fn connect(network: &Network) -> Option<TcpStream> {
+    let options =
+        TcpOptions { receive_buffer: 512, send_buffer: 128, idle_timeout: None, ..TcpOptions::default() };
+    timeout(PATIENCE, TcpStream::connect(network, (GUEST, 53).into(), options)).await.ok()?.ok()
+}
+
+/// Attempts so many connections and keeps those that open.
+async fn attempt(network: &Network, count: usize) -> Vec<TcpStream> {
+    let attempts: Vec<_> = (0..count)
+        .map(|_| {
+            let network = network.clone();
+            spawn_local(async move { connect(&network).await })
+        })
+        .collect();
+    let mut open = Vec::new();
+    for attempt in attempts {
+        open.extend(attempt.await.expect("it does not panic"));
+    }
+    open
+}
+
+/// 20 000 connections are attempted on an image with 8 MiB: it keeps what it has room for, answers all the while, and has
+/// room again when they are gone.
+fn too_many_connections(target: &str) {
+    let (mut guest, wire) = Guest::start(target, 8);
+    run(wire, |network| async move {
+        let resolver = Resolver::new(&network);
+        must_answer(&resolver, 0).await;
+        let mut first = connect(&network).await.expect("there is room for one");
+        let mut open = Vec::new();
+        let start = Instant::now();
+        for round in 1..=20_000 / AT_ONCE {
+            open.extend(attempt(&network, AT_ONCE).await);
+            if round % 5 == 0 {
+                must_answer(&resolver, round).await;
+                assert!(asks(&mut first).await, "the first connection is not served in round {round}");
+            }
+        }
+        println!("{target}: {} of 20000 connections are open after {:?}", open.len(), start.elapsed());
+        assert!((200..8_000).contains(&open.len()), "{} connections in 8 MiB", open.len());
+        open.drain(..).for_each(TcpStream::abort);
+        sleep(Duration::from_millis(500)).await;
+        must_answer(&resolver, 1_000_000).await;
+        let mut again = connect(&network).await.expect("there is room again");
+        assert!(asks(&mut again).await);
+        assert!(guest.0.try_wait().expect("the tender is our child").is_none(), "the image has ended");
+    });
+}
+
+macro_rules! targets {
+    ($($target:ident)*) => {$(
+        mod $target {
+            #[test]
+            #[ignore = "needs images: cargo xtask test"]
+            fn too_many_connections() {
+                super::too_many_connections(stringify!($target));
+            }
+        }
+    )*};
+}
+
+targets!(spt hvt);
