@@ -30,6 +30,7 @@ pub struct Environment {
     /// What the image calls itself: `--name`, or the service's name.
     pub name: String,
     configuration: Configuration,
+    counters: Option<Duration>,
 }
 
 impl Environment {
@@ -77,7 +78,10 @@ where
     F: Future<Output = Result<(), Stop>>,
 {
     let outcome = match start(name, arguments) {
-        Ok(Some(environment)) => execute(service(environment)),
+        Ok(Some(environment)) => {
+            let report = environment.counters.map(|every| report(environment.network.clone(), every));
+            execute(service(environment), report)
+        }
         Ok(None) => Ok(()),
         Err(stop) => Err(stop),
     };
@@ -108,22 +112,30 @@ fn start(service: &'static str, arguments: &'static [Argument]) -> Result<Option
             return Ok(None);
         }
     };
-    let Common { name, network: settings, levels } = configuration.take_common().map_err(Stop::Usage)?;
+    let Common { name, network: settings, levels, counters } =
+        configuration.take_common().map_err(Stop::Usage)?;
     log::start(levels);
     let device = platform::net::open(SERVICE_DEVICE).map_err(|error| Stop::Failed(error.to_string()))?;
     let network = Network::new(Box::new(device), Box::new(SystemClock), platform::entropy::fill, settings);
     NETWORKS.with_borrow_mut(|networks| networks.push(network.clone()));
     platform::on_idle(idle);
-    Ok(Some(Environment { network, name: name.unwrap_or_else(|| service.to_string()), configuration }))
+    let name = name.unwrap_or_else(|| service.to_string());
+    Ok(Some(Environment { network, name, configuration, counters }))
 }
 
-fn execute(service: impl Future<Output = Result<(), Stop>>) -> Result<(), Stop> {
+fn execute(
+    service: impl Future<Output = Result<(), Stop>>,
+    report: Option<impl Future<Output = ()> + 'static>,
+) -> Result<(), Stop> {
     let executor = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
         .map_err(|error| Stop::Failed(format!("the executor does not start: {error}")))?;
     let tasks = tokio::task::LocalSet::new();
     tasks.spawn_local(keep_a_timer());
+    if let Some(report) = report {
+        tasks.spawn_local(report);
+    }
     tasks.block_on(&executor, service)
 }
 
@@ -132,6 +144,20 @@ fn execute(service: impl Future<Output = Result<(), Stop>>) -> Result<(), Stop> 
 async fn keep_a_timer() {
     loop {
         tokio::time::sleep(FAR).await;
+    }
+}
+
+/// Logs what the network has counted, for whoever asked for it with `--counters`.
+async fn report(network: Network, every: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        let platform::Memory { total, used } = platform::memory();
+        let (counters, connections) = (network.counters(), network.connections());
+        ::log::info!(
+            "counters: {counters}; connections {connections}; memory {} of {} KiB",
+            used / 1024,
+            total / 1024
+        );
     }
 }
 

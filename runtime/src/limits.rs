@@ -101,6 +101,9 @@ pub const DOCUMENT_BYTES: usize = 256 * 1024;
 /// Tables and arrays inside each other in a configuration document.
 pub const DOCUMENT_DEPTH: usize = 16;
 
+/// Seconds between two lines of counters, at most: a day.
+pub const COUNTERS_SECONDS: u64 = 86_400;
+
 /// Modules named in `--log-level`.
 pub const LOG_MODULES: usize = 64;
 

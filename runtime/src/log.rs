@@ -37,25 +37,31 @@ impl Levels {
     }
 }
 
+impl Console {
+    /// The line of a record at `now`, if its module's level lets it pass. A message of several lines becomes one.
+    fn line(&self, record: &Record<'_>, now: u64) -> Option<String> {
+        let milliseconds = now.saturating_sub(self.boot) / 1_000_000;
+        let (seconds, milliseconds) = (milliseconds / 1_000, milliseconds % 1_000);
+        let (level, target) = (record.level(), record.target());
+        self.enabled(record.metadata()).then(|| {
+            let mut line = format!("{seconds}.{milliseconds:03} {level} {target}: {}", record.args());
+            line = line.replace(|character: char| character.is_control(), " ");
+            line.push('\n');
+            line
+        })
+    }
+}
+
 impl Log for Console {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.level() <= self.levels.of(metadata.target())
     }
 
     fn log(&self, record: &Record<'_>) {
-        if !self.enabled(record.metadata()) {
-            return;
+        if let Some(line) = self.line(record, platform::clock::monotonic()) {
+            // One write, so that a line stays whole; there is nobody to tell if the console is gone.
+            let _ = std::io::stderr().write_all(line.as_bytes());
         }
-        let milliseconds = platform::clock::monotonic().saturating_sub(self.boot) / 1_000_000;
-        let (level, target) = (record.level(), record.target());
-        let line = format!(
-            "{}.{:03} {level} {target}: {}\n",
-            milliseconds / 1_000,
-            milliseconds % 1_000,
-            record.args()
-        );
-        // One write, so that a line stays whole; there is nobody to tell if the console is gone.
-        let _ = std::io::stderr().write_all(line.as_bytes());
     }
 
     fn flush(&self) {}
@@ -64,6 +70,8 @@ impl Log for Console {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::configuration::{Configuration, Request};
+    use log::Level;
 
     #[track_caller]
     fn check(target: &str, expect: LevelFilter) {
@@ -74,6 +82,34 @@ mod tests {
         ];
         let modules = modules.map(|(module, level)| (module.to_string(), level)).to_vec();
         assert_eq!(Levels { default: LevelFilter::Info, modules }.of(target), expect);
+    }
+
+    /// With `--log-level=levels` a record of `target` at `level` is this line.
+    #[track_caller]
+    fn check_line(levels: &str, target: &str, level: Level, message: &str, expect: Option<&str>) {
+        let given = [format!("--log-level={levels}").into()];
+        let Ok(Request::Run(mut configuration)) = Configuration::load(&[], given, None) else {
+            panic!("{levels}");
+        };
+        let levels = configuration.take_common().expect("it is good").levels;
+        let console = Console { levels, boot: 1_000_000_000 };
+        let line = console.line(
+            &Record::builder().target(target).level(level).args(format_args!("{message}")).build(),
+            3_045_999_999,
+        );
+        assert_eq!(line.as_deref(), expect);
+    }
+
+    #[test]
+    fn lines() {
+        check_line("info", "dns", Level::Info, "ready", Some("2.045 INFO dns: ready\n"));
+        check_line("info", "dns", Level::Debug, "ready", None);
+        check_line("warn,dns=debug", "dns::zone", Level::Debug, "x", Some("2.045 DEBUG dns::zone: x\n"));
+        check_line("warn,dns=debug", "runtime", Level::Info, "x", None);
+        check_line("debug,dns=off", "dns", Level::Error, "x", None);
+        check_line("dns=error", "runtime", Level::Info, "x", Some("2.045 INFO runtime: x\n"));
+        // What comes from outside cannot forge a line, nor move the cursor.
+        check_line("info", "dns", Level::Warn, "a\n9.999 b\x1b[2J", Some("2.045 WARN dns: a 9.999 b [2J\n"));
     }
 
     #[test]

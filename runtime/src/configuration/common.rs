@@ -2,13 +2,14 @@
 
 use super::{Argument, Configuration, Error};
 use crate::{
-    limits::LOG_MODULES,
+    limits::{COUNTERS_SECONDS, LOG_MODULES},
     network::{Fixed, Settings, Source},
 };
 use log::LevelFilter;
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     str::FromStr,
+    time::Duration,
 };
 
 /// Arguments of every service. `--syslog` and `--monitor` join when there is something behind them.
@@ -40,6 +41,11 @@ pub const ARGUMENTS: &[Argument] = &[
         value: "LEVEL,MODULE=LEVEL,...",
         help: "off, error, warn, info, debug or trace; info if not given",
     },
+    Argument {
+        name: "counters",
+        value: "SECONDS",
+        help: "logs what the network has counted this often; never if not given",
+    },
 ];
 
 /// Values of the common keys.
@@ -51,6 +57,8 @@ pub struct Common {
     pub network: Settings,
     /// `--log-level`.
     pub levels: Levels,
+    /// `--counters`: how often they are logged.
+    pub counters: Option<Duration>,
 }
 
 /// What is logged: a level for all modules and others for some.
@@ -78,7 +86,8 @@ impl Common {
             ipv6: configuration.take_gateway::<Ipv6Addr>("ipv6", ipv6)?,
             dns: configuration.take_list("dns")?,
         };
-        Ok(Self { name, network: settings, levels: configuration.take_levels()? })
+        let levels = configuration.take_levels()?;
+        Ok(Self { name, network: settings, levels, counters: configuration.take_seconds("counters")? })
     }
 }
 
@@ -112,6 +121,17 @@ impl Configuration {
             (_, Some(_), Some(error)) => Err(error),
             (source, ..) => Ok(source),
         }
+    }
+
+    fn take_seconds(&mut self, key: &str) -> Result<Option<Duration>, Error> {
+        let Some(value) = self.values.remove(key) else { return Ok(None) };
+        let number = match value.integer() {
+            Some(number) => u64::try_from(number).ok(),
+            None => value.text()?.parse().ok(),
+        };
+        let seconds = number.filter(|number| (1..=COUNTERS_SECONDS).contains(number));
+        let seconds = seconds.ok_or_else(|| value.error("not a number of seconds from 1 to a day's"))?;
+        Ok(Some(Duration::from_secs(seconds)))
     }
 
     fn take_levels(&mut self) -> Result<Levels, Error> {

@@ -3,7 +3,10 @@
 use super::*;
 use crate::network::{Fixed, Settings, Source};
 use log::LevelFilter;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
 
 const OWN: &[Argument] = &[
     Argument { name: "port", value: "PORT", help: "TCP port; 7 if not given" },
@@ -119,7 +122,16 @@ fn levels() {
 }
 
 #[test]
+fn counters() {
+    let every = |arguments: &[&str], document| load(arguments, document).expect("it is good").0.counters;
+    assert_eq!(every(&[], ""), None);
+    assert_eq!(every(&["--counters=60"], ""), Some(Duration::from_secs(60)));
+    assert_eq!(every(&[], "counters = 60"), Some(Duration::from_secs(60)));
+}
+
+#[test]
 fn arguments_that_are_refused() {
+    check_refused(&["--counters=0"], "", "--counters=0: not a number of seconds");
     check_refused(&["--prot=53"], "", "--prot: no such argument");
     check_refused(&["port=53"], "", "port=53: arguments start with two dashes");
     check_refused(&["--port"], "", "--port: it has no value");

@@ -45,6 +45,14 @@ impl Value {
         }
     }
 
+    /// Its number, if the document says one.
+    pub fn integer(&self) -> Option<i64> {
+        match self {
+            Self::Document { value: toml::Value::Integer(number), .. } => Some(*number),
+            _ => None,
+        }
+    }
+
     /// Its texts: given several times, split at commas, or an array of strings.
     pub fn texts(&self) -> Result<Vec<&str>, Error> {
         match self {

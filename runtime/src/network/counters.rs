@@ -1,6 +1,7 @@
 //! What the network has counted since boot. A malformed packet is a number here, never a log line.
 
 use super::classify::Reason;
+use std::fmt;
 
 macro_rules! counters {
     ($($(#[doc = $help:literal])+ $name:ident,)+) => {
@@ -24,6 +25,8 @@ counters! {
     frames_in,
     /// Frames sent.
     frames_out,
+    /// Frames that the host did not take.
+    not_taken,
     /// Datagrams answered on the fast path.
     fast_answers,
     /// Datagrams that a responder chose not to answer.
@@ -54,6 +57,18 @@ counters! {
     time_wait_dropped,
     /// Connections refused because there was no memory for them.
     no_memory,
+}
+
+impl fmt::Display for Counters {
+    /// What is not zero, by name.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut between = "";
+        for (name, value) in self.named().filter(|(_, value)| *value != 0) {
+            write!(f, "{between}{name} {value}")?;
+            between = ", ";
+        }
+        Ok(())
+    }
 }
 
 impl Counters {

@@ -22,6 +22,10 @@ pub trait Device {
     fn receive(&mut self, frame: &mut [u8]) -> Option<usize>;
     /// Sends one frame, or drops it where the wire cannot take it.
     fn transmit(&mut self, frame: &[u8]);
+    /// Frames that the wire did not take.
+    fn dropped(&self) -> u64 {
+        0
+    }
 }
 
 /// A clock that never goes back.
@@ -42,6 +46,9 @@ impl Device for platform::net::NetDevice {
     }
     fn transmit(&mut self, frame: &[u8]) {
         self.transmit(frame);
+    }
+    fn dropped(&self) -> u64 {
+        self.dropped()
     }
 }
 

@@ -65,7 +65,8 @@ impl Network {
 
     /// What was counted since boot.
     pub fn counters(&self) -> Counters {
-        self.borrow().counters
+        let stack = self.borrow();
+        Counters { not_taken: stack.device.dropped(), ..stack.counters }
     }
 
     /// Connections there are now, those that are still opening or closing included.

@@ -4,7 +4,10 @@ use crate::network::{
     Responder,
     testing::{alone::*, frames::*, *},
 };
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::{
+    cell::RefCell,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
 
 const PORT: u16 = 53;
 
@@ -273,4 +276,40 @@ fn fragments_without_end_take_no_memory() {
     };
     assert!(alone.give(half(0..8, [0x20, 0])).is_empty());
     assert_eq!(alone.give(half(8..16, [0, 1])).len(), 1);
+}
+
+/// Keeps what is logged by the thread that asks for it.
+struct Overheard;
+
+thread_local! {
+    static OVERHEARD: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+impl log::Log for Overheard {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        OVERHEARD.with_borrow_mut(|lines| lines.push(record.args().to_string()));
+    }
+
+    fn flush(&self) {}
+}
+
+#[test]
+fn nobody_can_fill_the_log() {
+    log::set_logger(&Overheard).expect("no other test sets one");
+    log::set_max_level(log::LevelFilter::Trace);
+    log::info!("heard");
+    let alone = serving();
+    for good in [query(), query6(), segment(), ping(), ping6(), who_has()] {
+        for at in 0..good.len() {
+            let mut frame = good.clone();
+            frame[at] ^= 0xff;
+            alone.give(frame);
+            alone.give(cut(good.clone(), at));
+        }
+    }
+    OVERHEARD.with_borrow(|lines| assert_eq!(*lines, ["heard"]));
 }
