@@ -14,7 +14,7 @@ const PAGE: u64 = 4096;
 
 fuzz_target!(|input: &[u8]| {
     check(input);
-    let mut file = sample::image(Target::Spt as u32, &["service", "storage"]);
+    let mut file = sample::image(Target::Spt, &["service", "storage"]);
     for change in input.chunks_exact(9) {
         let place = usize::from(u16::from_le_bytes([change[0], change[1] & 3])) % file.len();
         let width = (1 << (change[1] >> 6)).min(file.len() - place).min(7);

@@ -181,17 +181,22 @@ fn add<T>(list: &mut Vec<(String, T)>, argument: &OsStr, name: &str, value: T) -
     Ok(())
 }
 
+/// A decimal number without a sign, which the standard library would take.
+fn number<T: std::str::FromStr>(value: &str) -> Option<T> {
+    value.parse().ok().filter(|_| value.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 fn memory(argument: &OsStr, value: &str) -> Result<u64, Failure> {
-    match value.parse::<u64>() {
-        Ok(mib @ 1..=MEMORY_MAX_MIB) => Ok(mib << 20),
+    match number(value) {
+        Some(mib @ 1..=MEMORY_MAX_MIB) => Ok(mib << 20),
         _ => Err(malformed(argument, &format!("memory is a number of MiB from 1 to {MEMORY_MAX_MIB}"))),
     }
 }
 
 fn interface(argument: &OsStr, value: &str) -> Result<Interface, Failure> {
     if let Some(descriptor) = value.strip_prefix('@') {
-        return match descriptor.parse::<i32>() {
-            Ok(fd @ 3..) => Ok(Interface::Descriptor(fd)),
+        return match number(descriptor) {
+            Some(fd @ 3_i32..) => Ok(Interface::Descriptor(fd)),
             _ => Err(malformed(argument, "@ must be followed by an open descriptor from 3")),
         };
     }
@@ -202,12 +207,17 @@ fn interface(argument: &OsStr, value: &str) -> Result<Interface, Failure> {
     Ok(Interface::Tap(value.to_owned()))
 }
 
+/// One or two hexadecimal digits, and no sign, which the standard library would take.
+fn is_pair(pair: &str) -> bool {
+    matches!(pair.len(), 1 | 2) && pair.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 fn mac(argument: &OsStr, value: &str) -> Result<[u8; 6], Failure> {
     let wrong = || malformed(argument, "a hardware address is six pairs of hexadecimal digits with colons");
     let mut address = [0; 6];
     let mut pairs = value.split(':');
     for byte in &mut address {
-        let pair = pairs.next().filter(|pair| matches!(pair.len(), 1 | 2)).ok_or_else(wrong)?;
+        let pair = pairs.next().filter(|pair| is_pair(pair)).ok_or_else(wrong)?;
         *byte = u8::from_str_radix(pair, 16).map_err(|_| wrong())?;
     }
     if pairs.next().is_some() {
@@ -221,7 +231,7 @@ fn mac(argument: &OsStr, value: &str) -> Result<[u8; 6], Failure> {
 
 fn block_size(argument: &OsStr, value: &str) -> Result<u16, Failure> {
     let size: u16 =
-        value.parse().map_err(|_| malformed(argument, "a block size is a number of bytes up to 32768"))?;
+        number(value).ok_or_else(|| malformed(argument, "a block size is a number of bytes up to 32768"))?;
     if size < BLOCK_SIZE_MIN || !size.is_power_of_two() {
         return Err(Failure::general(format!(
             "{}: Block size must be a multiple of 2 greater than or equal {BLOCK_SIZE_MIN}, and a power of two",
@@ -248,9 +258,143 @@ fn published(argument: &OsStr, value: &str) -> Result<Published, Failure> {
     };
     let (host, guest_port) = addresses.rsplit_once(':').ok_or_else(|| wrong("a port is missing"))?;
     let host = host.parse().map_err(|_| wrong("this is no numeric address with a port"))?;
-    let guest_port = match guest_port.parse() {
-        Ok(port @ 1..) => port,
+    let guest_port = match number(guest_port) {
+        Some(port @ 1..) => port,
         _ => return Err(wrong("the guest's port is no number from 1 to 65535")),
     };
     Ok(Published { host, guest_port, udp, tcp })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_line(line: &str) -> Result<Command, Failure> {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    #[track_caller]
+    fn accept(line: &str) -> Options {
+        match parse_line(line) {
+            Ok(Command::Run(options)) => options,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    /// Every refusal is one line that names the argument at fault.
+    #[track_caller]
+    fn refuse(line: &str, status: i32, words: &str) {
+        let failure = parse_line(line).expect_err(line);
+        assert_eq!(failure.status, status, "{failure}");
+        let text = failure.to_string();
+        assert!(text.contains(words) && text.lines().count() == 1, "'{words}' is missing from: {text}");
+    }
+
+    #[test]
+    fn options_end_at_the_image_and_the_rest_is_the_guests() {
+        let options = accept("--mem=32 --net:service=tap0 image --mem=64 -- --help");
+        assert_eq!((options.memory, options.image.to_str()), (32 << 20, Some("image")));
+        assert_eq!(options.nets, [("service".into(), Interface::Tap("tap0".into()))]);
+        assert_eq!(options.guest, ["--mem=64", "--", "--help"]);
+        let options = accept("-- --odd-name x");
+        assert_eq!((options.image.to_str(), options.guest), (Some("--odd-name"), vec!["x".into()]));
+        assert_eq!(accept("image").memory, 512 << 20);
+    }
+
+    #[test]
+    fn help_and_version_need_no_image() {
+        assert_eq!(parse_line("--mem=1 --help"), Ok(Command::Help));
+        assert_eq!(parse_line("--version"), Ok(Command::Version));
+        refuse("", 64, "no image given");
+        refuse("--mem=16 --", 64, "no image given");
+    }
+
+    #[test]
+    fn unknown_options_are_named() {
+        for line in
+            ["--memory=1 i", "--mem 1 i", "-m i", "--net=tap0 i", "--mem:x=1 i", "--dumpcore=. i", "- i"]
+        {
+            refuse(line, 64, &format!("unknown option {}", line.split(' ').next().expect("split gives one")));
+        }
+    }
+
+    #[test]
+    fn memory_is_in_mib() {
+        assert_eq!(accept("--mem=1 i").memory, 1 << 20);
+        assert_eq!(accept("--mem=1048576 i").memory, 1 << 40);
+        for value in ["0", "-1", "+1", "1.5", "1M", "", "0x10", "1048577", "18446744073709551616"] {
+            refuse(&format!("--mem={value} i"), 64, &format!("--mem={value}: memory is a number of MiB"));
+        }
+    }
+
+    #[test]
+    fn networks_are_interfaces_or_descriptors() {
+        let options = accept("--net:a=@3 --net:b=abcdefghijklmno --net-mac:a=2:0:0:0:0:fF i");
+        assert_eq!(options.nets[0].1, Interface::Descriptor(3));
+        assert_eq!(options.macs, [("a".into(), [2, 0, 0, 0, 0, 255])]);
+        for value in ["@", "@0", "@2", "@-1", "@+3", "@x", "@4294967296"] {
+            refuse(&format!("--net:a={value} i"), 64, "@ must be followed by an open descriptor");
+        }
+        for value in ["", "abcdefghijklmnop", "a/b", "tap%d"] {
+            refuse(&format!("--net:a={value} i"), 64, "an interface's name has 1 to 15 characters");
+        }
+        refuse("--net:=tap0 i", 64, "must be letters and digits");
+        refuse("--net:a.b=tap0 i", 64, "must be letters and digits");
+        refuse("--net:a=tap0 --net:a=tap1 i", 64, "--net:a=tap1: given twice");
+    }
+
+    #[test]
+    fn hardware_addresses_have_six_pairs() {
+        for value in [
+            "",
+            "02",
+            "02:0:0:0:0",
+            "02:0:0:0:0:0:0",
+            "02:0:0:0:0:gg",
+            "02:0:0:0:0:123",
+            "2:0:0:0:0:-1",
+            "2:0:0:0:0:+1",
+        ] {
+            refuse(&format!("--net-mac:a={value} i"), 64, "six pairs of hexadecimal digits");
+        }
+        refuse("--net-mac:a=03:0:0:0:0:0 i", 64, "group address");
+    }
+
+    #[test]
+    fn block_sizes_are_powers_of_two() {
+        let options = accept("--block:a=/x --block-sector-size:a=512 --block-sector-size:b=32768 i");
+        assert_eq!(options.block_sizes, [("a".into(), 512), ("b".into(), 32768)]);
+        for value in ["0", "256", "513", "768", "65535"] {
+            refuse(&format!("--block-sector-size:a={value} i"), 1, "Block size must be a multiple of 2");
+        }
+        refuse("--block-sector-size:a=65536 i", 64, "a block size is a number of bytes");
+        refuse("--block-sector-size:a=x i", 64, "a block size is a number of bytes");
+        refuse("--block:a= i", 64, "a path must follow");
+    }
+
+    #[test]
+    fn published_addresses_name_both_ports() {
+        let options = accept("--publish=127.0.0.1:5353:53/udp --publish [::1]:0:53 i");
+        let host = |text: &str| text.parse().expect("an address of this test");
+        let first = Published { host: host("127.0.0.1:5353"), guest_port: 53, udp: true, tcp: false };
+        let second = Published { host: host("[::1]:0"), guest_port: 53, udp: true, tcp: true };
+        assert_eq!(options.published, [first, second]);
+        refuse("--publish=127.0.0.1:5353 i", 64, "as in 127.0.0.1:5353:53");
+        refuse("--publish=localhost:5353:53 i", 64, "no numeric address");
+        refuse("--publish=127.0.0.1:65536:53 i", 64, "no numeric address");
+        refuse("--publish=127.0.0.1:5353:0 i", 64, "the guest's port");
+        refuse("--publish=127.0.0.1:5353:+53 i", 64, "the guest's port");
+        refuse("--publish=127.0.0.1:5353:53/sctp i", 64, "neither udp nor tcp");
+        refuse("--publish=::1:5353:53 i", 64, "no numeric address");
+        refuse("--publish", 64, "--publish needs a value");
+        refuse(&format!("{} i", "--publish=127.0.0.1:0:53 ".repeat(65)), 64, "more than 64 times");
+    }
+
+    #[test]
+    fn names_that_are_not_text_are_refused_but_paths_are_not() {
+        let argument = |bytes: &[u8]| OsStr::from_bytes(bytes).to_owned();
+        let options = parse([argument(b"--block:a=\xff"), argument(b"\xfe"), argument(b"\xfd")]);
+        assert!(matches!(options, Ok(Command::Run(_))), "{options:?}");
+        assert_eq!(parse([argument(b"--net:a=\xff"), argument(b"i")]).expect_err("no text").status, 64);
+    }
 }

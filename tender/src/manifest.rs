@@ -251,3 +251,113 @@ fn put(bytes: &mut [u8], offset: usize, value: &[u8]) {
 fn u32_at(bytes: &[u8], offset: usize) -> u32 {
     u32::from_le_bytes([bytes[offset], bytes[offset + 1], bytes[offset + 2], bytes[offset + 3]])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::elf::sample;
+
+    const NET: u32 = device_type::NET_BASIC;
+
+    /// A manifest of one network, with some bytes changed.
+    fn changed(changes: &[(usize, &[u8])]) -> Vec<u8> {
+        let mut bytes = sample::manifest(&["service"]);
+        for (place, change) in changes {
+            bytes[*place..*place + change.len()].copy_from_slice(change);
+        }
+        bytes
+    }
+
+    /// Where a field of entry `index` lies.
+    fn at(index: usize, field: usize) -> usize {
+        size_of::<Header>() + index * size_of::<Entry>() + field
+    }
+
+    const TYPE: usize = std::mem::offset_of!(Entry, device_type);
+    const ATTACHED: usize = std::mem::offset_of!(Entry, attached);
+
+    #[track_caller]
+    fn refuse(bytes: &[u8], expect: ManifestError) {
+        assert_eq!(Manifest::parse(bytes), Err(expect));
+    }
+
+    #[test]
+    fn devices_keep_their_index() {
+        let bytes = sample::manifest(&["service", "storage", "management"]);
+        let manifest = Manifest::parse(&bytes).expect("the sample is valid");
+        let seen: Vec<_> =
+            manifest.devices.iter().map(|device| (device.index, &*device.name, device.kind)).collect();
+        assert_eq!(
+            seen,
+            [(1, "service", Kind::Net), (2, "storage", Kind::Block), (3, "management", Kind::Net)]
+        );
+        assert_eq!(manifest.to_bytes(true), bytes);
+    }
+
+    #[test]
+    fn sixty_three_devices_are_the_most() {
+        let names: Vec<String> = (0..64).map(|number| format!("storage{number}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        assert_eq!(Manifest::parse(&sample::manifest(&names[..63])).map(|it| it.devices.len()), Ok(63));
+        refuse(&sample::manifest(&names), ManifestError::TooManyEntries(65));
+    }
+
+    #[test]
+    fn sizes_and_counts_must_agree() {
+        let bytes = changed(&[]);
+        for length in 0..size_of::<Header>() {
+            refuse(&bytes[..length], ManifestError::Truncated);
+        }
+        for length in size_of::<Header>()..bytes.len() {
+            refuse(&bytes[..length], ManifestError::Size { entries: 2, bytes: length });
+        }
+        refuse(&[bytes, vec![0]].concat(), ManifestError::Size { entries: 2, bytes: 217 });
+        refuse(&changed(&[(4, &[3])]), ManifestError::Size { entries: 3, bytes: 216 });
+        refuse(&changed(&[(4, &[0xff; 4])]), ManifestError::TooManyEntries(u32::MAX));
+        refuse(&changed(&[(4, &[65])]), ManifestError::TooManyEntries(65));
+        refuse(&changed(&[(0, &[2])]), ManifestError::Version(2));
+        refuse(&[1, 0, 0, 0, 0, 0, 0, 0], ManifestError::FirstNotReserved);
+    }
+
+    #[test]
+    fn the_first_entry_is_reserved_and_nameless() {
+        refuse(&changed(&[(at(0, 0), b"x")]), ManifestError::FirstNotReserved);
+        refuse(&changed(&[(at(0, TYPE), &NET.to_le_bytes())]), ManifestError::FirstNotReserved);
+    }
+
+    #[test]
+    fn names_are_letters_and_digits_with_an_end() {
+        refuse(&changed(&[(at(1, 0), &[b'n'; NAME_SIZE])]), ManifestError::UnterminatedName(1));
+        refuse(&changed(&[(at(1, 0), &[0; NAME_SIZE])]), ManifestError::InvalidName(1));
+        for character in [b'=', b':', b' ', b'-', b'\n', 0x80, 0xff] {
+            refuse(&changed(&[(at(1, 0), &[character])]), ManifestError::InvalidName(1));
+        }
+        refuse(&sample::manifest(&["same", "other", "same"]), ManifestError::DuplicateName(3));
+    }
+
+    #[test]
+    fn types_are_known_and_nothing_is_attached_yet() {
+        for unknown in [0, 3, device_type::RESERVED_FIRST - 1] {
+            refuse(
+                &changed(&[(at(1, TYPE), &unknown.to_le_bytes())]),
+                ManifestError::UnknownType(1, unknown),
+            );
+        }
+        refuse(&changed(&[(at(1, ATTACHED), &[1])]), ManifestError::Attached(1));
+        refuse(&changed(&[(at(1, ATTACHED), &[0x80])]), ManifestError::Attached(1));
+    }
+
+    #[test]
+    fn a_guest_on_hvt_is_shown_no_descriptor() {
+        let mut manifest = Manifest::parse(&changed(&[])).expect("the sample is valid");
+        manifest.devices[0].attachment =
+            Some(Attachment::Net { fd: 0x1234, mac: [2, 0, 0, 0, 0, 1], mtu: 1500 });
+        let (spt, hvt) = (manifest.to_bytes(true), manifest.to_bytes(false));
+        let host = at(1, std::mem::offset_of!(Entry, host));
+        assert_eq!(
+            (spt[host..host + 4].to_vec(), hvt[host..host + 4].to_vec()),
+            (vec![0x34, 0x12, 0, 0], vec![0; 4])
+        );
+        assert_eq!(hvt[at(1, ATTACHED)], 1);
+    }
+}

@@ -5,137 +5,26 @@
 //!                                └► PT_NOTE: ABI1 (target, version), MFT1 (manifest), Skerry's thread pointer
 //! ```
 //!
-//! Section headers are never looked at, nor are segments without bytes in the file. Accepts what upstream's loader
-//! (Solo5 `tenders/common/elf.c`) accepts, except that the entry point must lie in an executable segment and that no
-//! Solo5 note may come twice. The `elf` crate reads the fixed-size headers; every check on their values is here.
+//! Section headers are never looked at, nor are segments without a byte. Accepts what upstream's loader (Solo5
+//! `tenders/common/elf.c`) accepts, except that segments without bytes in the file (stack, zeroed data) count too, that the
+//! entry point must lie in an executable segment and that no Solo5 note may come twice. The `elf` crate reads the fixed-size headers; every check on their values is here.
 
+mod error;
+mod notes;
 pub mod sample;
 
-use std::fmt;
 use std::ops::Range;
 
 use elf::abi;
 use elf::endian::LittleEndian;
 use elf::file::{Class, FileHeader};
 use elf::segment::{ProgramHeader, SegmentTable};
-use solo5_sys::elf::{ABI_VERSION, ABI1_NOTE_TYPE, GUEST_MIN_BASE, MFT1_NOTE_TYPE, Target};
-use solo5_sys::skerry::THREAD_POINTER_NOTE_TYPE;
+use solo5_sys::elf::{GUEST_MIN_BASE, Target};
 
 use crate::limits::{PAGE_SIZE, PROGRAM_HEADERS_MAX};
-use crate::manifest::{Manifest, ManifestError};
-
-/// Why an image is refused. Numbers are the program header's index. The text ends a line that starts with the file's name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ElfError {
-    /// The file ends inside its ELF header, or does not start with one.
-    NotElf,
-    /// ELF, but not a 64-bit little-endian x86_64 executable of the current version.
-    Unsupported(&'static str),
-    /// `e_phnum` is zero or above [`PROGRAM_HEADERS_MAX`].
-    ProgramHeaderCount(u16),
-    /// The program headers lie outside of the file.
-    ProgramHeadersOutside,
-    /// A segment's bytes lie outside of the file.
-    SegmentOutside(usize),
-    /// A segment starts below [`GUEST_MIN_BASE`].
-    SegmentTooLow(usize),
-    /// A segment starts before, or inside, the one in front of it.
-    SegmentOrder(usize),
-    /// A segment's alignment is no power of two, or its pages are not its own.
-    SegmentAlignment(usize),
-    /// A segment is larger in the file than in memory.
-    SegmentSize(usize),
-    /// A segment's end exceeds the address space.
-    SegmentOverflow(usize),
-    /// A segment wants to be written and executed.
-    WriteAndExecute(usize),
-    /// The entry point is not inside an executable segment.
-    Entry(u64),
-    /// A note does not fit its segment, or its size is not the one of its type.
-    NoteSize(usize),
-    /// A Solo5 note comes a second time.
-    NoteTwice(&'static str),
-    /// There is no ABI1 or no MFT1 note.
-    NoteMissing(&'static str),
-    /// Built for something that this tender does not run.
-    Target(u32),
-    /// Built for another version of the ABI.
-    AbiVersion(u32),
-    /// The thread control block is not an aligned address inside the image.
-    ThreadPointer(u64),
-    /// The manifest is invalid.
-    Manifest(ManifestError),
-    /// The image needs more memory than the guest has.
-    Memory {
-        /// First address behind the image.
-        end: u64,
-        /// Bytes of guest memory.
-        memory: u64,
-    },
-}
-
-impl fmt::Display for ElfError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotElf => write!(formatter, "not an ELF file"),
-            Self::Unsupported(what) => write!(formatter, "unsupported executable: {what}"),
-            Self::ProgramHeaderCount(count) => {
-                write!(formatter, "{count} program headers where 1 to {PROGRAM_HEADERS_MAX} are possible")
-            }
-            Self::ProgramHeadersOutside => write!(formatter, "the program headers lie outside of the file"),
-            Self::SegmentOutside(index) => {
-                write!(formatter, "segment {index} lies outside of the file (is it truncated?)")
-            }
-            Self::SegmentTooLow(index) => {
-                write!(formatter, "segment {index} starts below address {GUEST_MIN_BASE:#x}")
-            }
-            Self::SegmentOrder(index) => {
-                write!(formatter, "segment {index} overlaps or precedes the one in front of it")
-            }
-            Self::SegmentAlignment(index) => {
-                write!(formatter, "segment {index} is not aligned to whole pages of {PAGE_SIZE} bytes")
-            }
-            Self::SegmentSize(index) => {
-                write!(formatter, "segment {index} is larger in the file than in memory")
-            }
-            Self::SegmentOverflow(index) => write!(formatter, "segment {index} exceeds the address space"),
-            Self::WriteAndExecute(index) => {
-                write!(formatter, "segment {index} requests WRITE and EXEC permissions")
-            }
-            Self::Entry(entry) => {
-                write!(formatter, "the entry point {entry:#x} is not inside an executable segment")
-            }
-            Self::NoteSize(index) => {
-                write!(formatter, "segment {index}: note does not fall within valid size")
-            }
-            Self::NoteTwice(name) => write!(formatter, "the {name} note comes twice"),
-            Self::NoteMissing(name) => {
-                write!(
-                    formatter,
-                    "no {name} note: this is not a Solo5 image (build one with `cargo xtask image`)"
-                )
-            }
-            Self::Target(target) => {
-                write!(formatter, "built for target {target}; this tender runs hvt (1) and spt (2)")
-            }
-            Self::AbiVersion(version) => {
-                write!(formatter, "built for ABI version {version}; this tender has version {ABI_VERSION}")
-            }
-            Self::ThreadPointer(address) => {
-                write!(formatter, "the thread pointer {address:#x} is not an aligned address of the image")
-            }
-            Self::Manifest(error) => write!(formatter, "invalid manifest: {error}"),
-            Self::Memory { end, memory } => {
-                let needed = end.div_ceil(1 << 20);
-                write!(
-                    formatter,
-                    "needs {needed} MiB where the guest has {}: give more with --mem",
-                    memory >> 20
-                )
-            }
-        }
-    }
-}
+use crate::manifest::Manifest;
+pub use error::ElfError;
+use notes::Notes;
 
 /// What the guest may do with a segment's pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,7 +77,7 @@ impl<'a> Image<'a> {
         let mut notes = Notes::default();
         for (index, program_header) in program_headers(file, &header)?.iter().enumerate() {
             match program_header.p_type {
-                abi::PT_LOAD if program_header.p_filesz > 0 => {
+                abi::PT_LOAD if program_header.p_memsz > 0 || program_header.p_filesz > 0 => {
                     let behind = segments.last().map_or(GUEST_MIN_BASE, |segment| segment.pages.end);
                     segments.push(segment(file, index, &program_header, behind)?);
                 }
@@ -323,103 +212,178 @@ fn slice(file: &[u8], offset: u64, size: u64) -> Option<&[u8]> {
     file.get(start..end)
 }
 
-/// What was found in the PT_NOTE segments so far.
-#[derive(Default)]
-struct Notes {
-    abi: Option<(u32, u32)>,
-    manifest: Option<Manifest>,
-    thread_pointer: Option<u64>,
-}
+#[cfg(test)]
+mod tests {
+    use super::sample::{DATA, ELF_HEADER_SIZE, ENTRY, PROGRAM_HEADER_SIZE, PROGRAM_HEADERS};
+    use super::*;
 
-impl Notes {
-    /// Reads all notes of a segment. The first must be whole; upstream reads no further, so what follows may be cut off.
-    fn read(&mut self, index: usize, segment: &[u8]) -> Result<(), ElfError> {
-        let mut rest = segment;
-        loop {
-            let Some((note, behind)) = Note::split(rest) else {
-                let first = rest.len() == segment.len();
-                return if first { Err(ElfError::NoteSize(index)) } else { Ok(()) };
-            };
-            self.take(index, &note)?;
-            rest = behind;
+    /// Fields of the ELF header, by offset.
+    const E_TYPE: usize = 16;
+    const E_MACHINE: usize = 18;
+    const E_VERSION: usize = 20;
+    const E_ENTRY: usize = 24;
+    const E_PHOFF: usize = 32;
+    const E_EHSIZE: usize = 52;
+    const E_PHENTSIZE: usize = 54;
+    const E_PHNUM: usize = 56;
+    /// Fields of a program header, by offset.
+    const P_TYPE: usize = 0;
+    const P_FLAGS: usize = 4;
+    const P_OFFSET: usize = 8;
+    const P_VADDR: usize = 16;
+    const P_FILESZ: usize = 32;
+    const P_MEMSZ: usize = 40;
+    const P_ALIGN: usize = 48;
+
+    /// Place of a field of program header `name` in the sample.
+    fn of(name: &str, field: usize) -> usize {
+        let index = PROGRAM_HEADERS.iter().position(|known| *known == name).expect("a name of the sample");
+        ELF_HEADER_SIZE + index * PROGRAM_HEADER_SIZE + field
+    }
+
+    fn sample() -> Vec<u8> {
+        sample::image(Target::Spt, &["service", "storage"])
+    }
+
+    /// The sample with some fields changed, each given by its place and new bytes.
+    fn changed(changes: &[(usize, &[u8])]) -> Vec<u8> {
+        let mut file = sample();
+        for (place, bytes) in changes {
+            file[*place..*place + bytes.len()].copy_from_slice(bytes);
+        }
+        file
+    }
+
+    #[track_caller]
+    fn refuse(changes: &[(usize, &[u8])], expect: ElfError) {
+        assert_eq!(Image::parse(&changed(changes)), Err(expect));
+    }
+
+    #[track_caller]
+    fn accept(changes: &[(usize, &[u8])]) {
+        assert_eq!(Image::parse(&changed(changes)).err(), None);
+    }
+
+    const MAX: [u8; 8] = u64::MAX.to_le_bytes();
+
+    fn word(value: u64) -> [u8; 8] {
+        value.to_le_bytes()
+    }
+
+    #[test]
+    fn the_sample_is_an_image() {
+        let file = sample();
+        let image = Image::parse(&file).expect("the sample is valid");
+        assert_eq!((image.target, image.entry, image.thread_pointer), (Target::Spt, ENTRY, Some(DATA)));
+        assert_eq!((image.segments.len(), image.end), (3, DATA + PAGE_SIZE));
+        assert_eq!(image.manifest.devices.len(), 2);
+        assert_eq!(image.check_fits(image.end), Ok(()));
+        let memory = image.end - 1;
+        assert_eq!(image.check_fits(memory), Err(ElfError::Memory { end: image.end, memory }));
+    }
+
+    #[test]
+    fn a_file_cut_off_anywhere_is_refused() {
+        let file = sample();
+        for length in 0..file.len() {
+            assert!(Image::parse(&file[..length]).is_err(), "accepted with {length} bytes of {}", file.len());
         }
     }
 
-    fn take(&mut self, index: usize, note: &Note<'_>) -> Result<(), ElfError> {
-        let size_error = || ElfError::NoteSize(index);
-        match (note.name, note.note_type) {
-            (b"Solo5\0", ABI1_NOTE_TYPE) => {
-                let description: &[u8; 16] = note.description.try_into().map_err(|_| size_error())?;
-                let abi = (u32_at(description, 0), u32_at(description, 4));
-                set_once(&mut self.abi, abi, "ABI1")
-            }
-            (b"Solo5\0", MFT1_NOTE_TYPE) => {
-                // Four bytes of padding align the manifest to eight.
-                let manifest = note.description.get(4..).ok_or_else(size_error)?;
-                if manifest.len() > MANIFEST_SIZE_MAX {
-                    return Err(size_error());
-                }
-                let manifest = Manifest::parse(manifest).map_err(ElfError::Manifest)?;
-                set_once(&mut self.manifest, manifest, "MFT1")
-            }
-            (b"Skerry\0", THREAD_POINTER_NOTE_TYPE) => {
-                let address = note.description.get(4..12).ok_or_else(size_error)?;
-                let address = u64::from_le_bytes(address.try_into().map_err(|_| size_error())?);
-                set_once(&mut self.thread_pointer, address, "thread pointer")
-            }
-            _ => Ok(()),
+    #[test]
+    fn other_files_are_refused() {
+        assert_eq!(Image::parse(b""), Err(ElfError::NotElf));
+        refuse(&[(0, b"#!/b")], ElfError::NotElf);
+        refuse(&[(4, &[1])], ElfError::Unsupported("not 64-bit little-endian"));
+        refuse(&[(5, &[2])], ElfError::Unsupported("not 64-bit little-endian"));
+        refuse(&[(E_TYPE, &[3])], ElfError::Unsupported("not linked to a fixed address"));
+        refuse(&[(E_MACHINE, &[183])], ElfError::Unsupported("not for x86_64"));
+        refuse(&[(E_VERSION, &[2])], ElfError::Unsupported("unknown version of ELF"));
+        refuse(&[(E_EHSIZE, &[63])], ElfError::Unsupported("odd size of the ELF header"));
+        refuse(&[(E_PHENTSIZE, &[57])], ElfError::Unsupported("odd size of a program header"));
+    }
+
+    #[test]
+    fn absurd_counts_and_places_of_program_headers_are_refused() {
+        refuse(&[(E_PHNUM, &[0, 0])], ElfError::ProgramHeaderCount(0));
+        refuse(&[(E_PHNUM, &[0xff, 0xff])], ElfError::ProgramHeaderCount(0xffff));
+        refuse(&[(E_PHNUM, &[129, 0])], ElfError::ProgramHeaderCount(129));
+        refuse(&[(E_PHNUM, &[128, 0])], ElfError::ProgramHeadersOutside);
+        refuse(&[(E_PHOFF, &MAX)], ElfError::ProgramHeadersOutside);
+        refuse(&[(E_PHOFF, &word(u64::MAX - 335))], ElfError::ProgramHeadersOutside);
+    }
+
+    #[test]
+    fn bytes_outside_of_the_file_are_refused() {
+        refuse(&[(of("code", P_OFFSET), &MAX)], ElfError::SegmentOutside(3));
+        refuse(&[(of("code", P_OFFSET), &word(u64::MAX - 15))], ElfError::SegmentOutside(3));
+        refuse(&[(of("data", P_FILESZ), &word(17))], ElfError::SegmentOutside(5));
+        refuse(&[(of("data", P_FILESZ), &MAX)], ElfError::SegmentOutside(5));
+        refuse(&[(of("ABI1", P_OFFSET), &MAX)], ElfError::SegmentOutside(0));
+        refuse(&[(of("MFT1", P_FILESZ), &MAX)], ElfError::SegmentOutside(1));
+    }
+
+    #[test]
+    fn segments_must_ascend_without_overlap() {
+        refuse(&[(of("constants", P_VADDR), &word(ENTRY))], ElfError::SegmentOrder(4));
+        refuse(&[(of("constants", P_VADDR), &word(DATA))], ElfError::SegmentOrder(5));
+        refuse(&[(of("code", P_MEMSZ), &word(PAGE_SIZE + 1))], ElfError::SegmentOrder(4));
+        refuse(&[(of("code", P_ALIGN), &word(4 * PAGE_SIZE))], ElfError::SegmentOrder(4));
+        refuse(&[(of("code", P_VADDR), &word(GUEST_MIN_BASE - 1))], ElfError::SegmentTooLow(3));
+        refuse(&[(of("code", P_VADDR), &[0; 8])], ElfError::SegmentTooLow(3));
+        accept(&[(of("data", P_VADDR), &word(DATA + PAGE_SIZE)), (of("thread pointer", P_TYPE), &[0; 4])]);
+    }
+
+    #[test]
+    fn addresses_and_sizes_that_wrap_are_refused() {
+        refuse(&[(of("data", P_VADDR), &MAX)], ElfError::SegmentOverflow(5));
+        refuse(&[(of("data", P_MEMSZ), &MAX)], ElfError::SegmentOverflow(5));
+        refuse(&[(of("data", P_MEMSZ), &word(u64::MAX - DATA))], ElfError::SegmentOverflow(5));
+        refuse(&[(of("data", P_ALIGN), &word(1 << 63))], ElfError::SegmentTooLow(5));
+        refuse(&[(of("data", P_MEMSZ), &word(15))], ElfError::SegmentSize(5));
+        refuse(&[(of("data", P_MEMSZ), &[0; 8])], ElfError::SegmentSize(5));
+    }
+
+    #[test]
+    fn alignments_other_than_whole_pages_are_refused() {
+        for alignment in [0, 3, 24, PAGE_SIZE + 1, u64::MAX] {
+            refuse(&[(of("data", P_ALIGN), &word(alignment))], ElfError::SegmentAlignment(5));
+        }
+        refuse(
+            &[(of("data", P_ALIGN), &word(8)), (of("data", P_MEMSZ), &word(16))],
+            ElfError::SegmentAlignment(5),
+        );
+        refuse(
+            &[(of("data", P_ALIGN), &word(8)), (of("data", P_VADDR), &word(DATA + 8))],
+            ElfError::SegmentAlignment(5),
+        );
+        let anywhere = (of("thread pointer", P_TYPE), &[0; 4][..]);
+        accept(&[(of("data", P_VADDR), &word(DATA + 8)), (of("data", P_MEMSZ), &word(24)), anywhere]);
+    }
+
+    #[test]
+    fn protection_and_entry_are_checked() {
+        refuse(&[(of("code", P_FLAGS), &[7])], ElfError::WriteAndExecute(3));
+        refuse(&[(of("data", P_FLAGS), &[3])], ElfError::WriteAndExecute(5));
+        for entry in [0, ENTRY - 1, ENTRY + PAGE_SIZE, DATA, u64::MAX] {
+            refuse(&[(E_ENTRY, &word(entry))], ElfError::Entry(entry));
+        }
+        refuse(&[(of("code", P_FLAGS), &[4])], ElfError::Entry(ENTRY));
+    }
+
+    #[test]
+    fn memory_that_has_no_bytes_in_the_file_counts() {
+        let file = changed(&[(of("data", P_FILESZ), &[0; 8]), (of("data", P_MEMSZ), &word(0x2001))]);
+        let image = Image::parse(&file).expect("zeroed data is ordinary");
+        assert_eq!((image.segments.len(), image.end), (3, DATA + 0x3000));
+        accept(&[(of("constants", P_FILESZ), &[0; 8]), (of("constants", P_MEMSZ), &[0; 8])]);
+    }
+
+    #[test]
+    fn the_thread_pointer_is_an_aligned_address_of_the_image() {
+        let note = sample().windows(7).position(|window| window == b"Skerry\0").expect("the note is there");
+        for address in [0, ENTRY - 8, DATA + 4, DATA + PAGE_SIZE, u64::MAX - 7] {
+            refuse(&[(note + 12, &word(address))], ElfError::ThreadPointer(address));
         }
     }
-
-    fn target(&self) -> Result<Target, ElfError> {
-        let (target, version) = self.abi.ok_or(ElfError::NoteMissing("ABI1"))?;
-        let target = match target {
-            target if target == Target::Hvt as u32 => Target::Hvt,
-            target if target == Target::Spt as u32 => Target::Spt,
-            other => return Err(ElfError::Target(other)),
-        };
-        if version != ABI_VERSION {
-            return Err(ElfError::AbiVersion(version));
-        }
-        Ok(target)
-    }
-}
-
-/// Bytes of the largest manifest, without the note's padding.
-const MANIFEST_SIZE_MAX: usize = size_of::<solo5_sys::manifest::Header>()
-    + solo5_sys::manifest::MAX_ENTRIES * size_of::<solo5_sys::manifest::Entry>();
-
-fn set_once<T>(place: &mut Option<T>, value: T, name: &'static str) -> Result<(), ElfError> {
-    match place.replace(value) {
-        Some(_) => Err(ElfError::NoteTwice(name)),
-        None => Ok(()),
-    }
-}
-
-/// One note. Name and description are padded to four bytes each.
-struct Note<'a> {
-    name: &'a [u8],
-    note_type: u32,
-    description: &'a [u8],
-}
-
-impl<'a> Note<'a> {
-    /// The first note of `bytes` and what comes behind it, if the note is whole.
-    fn split(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
-        let header = bytes.get(..12)?;
-        let (name, rest) = split_padded(&bytes[12..], u32_at(header, 0))?;
-        let (description, rest) = split_padded(rest, u32_at(header, 4))?;
-        Some((Self { name, note_type: u32_at(header, 8), description }, rest))
-    }
-}
-
-fn split_padded(bytes: &[u8], size: u32) -> Option<(&[u8], &[u8])> {
-    let size = size as usize;
-    let content = bytes.get(..size)?;
-    let behind = bytes.get(size.next_multiple_of(4)..).unwrap_or_default();
-    Some((content, behind))
-}
-
-fn u32_at(bytes: &[u8], offset: usize) -> u32 {
-    u32::from_le_bytes([bytes[offset], bytes[offset + 1], bytes[offset + 2], bytes[offset + 3]])
 }

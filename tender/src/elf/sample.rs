@@ -1,10 +1,10 @@
 //! The smallest image there is, byte by byte: what tests and fuzz targets start from before they break something.
 //!
 //! ```text
-//! ELF header │ 6 program headers: ABI1, MFT1, thread pointer, code, constants, data │ the notes │ 16 bytes for each segment
+//! ELF header │ 6 program headers: ABI1, MFT1, thread pointer, code, constants, data │ notes │ segments
 //! ```
 
-use solo5_sys::elf::{ABI_VERSION, ABI1_NOTE_TYPE, GUEST_MIN_BASE, MFT1_NOTE_TYPE};
+use solo5_sys::elf::{ABI_VERSION, ABI1_NOTE_TYPE, GUEST_MIN_BASE, MFT1_NOTE_TYPE, Target};
 use solo5_sys::manifest::{Entry, Header, NAME_SIZE, VERSION, device_type};
 use solo5_sys::skerry::THREAD_POINTER_NOTE_TYPE;
 
@@ -14,21 +14,28 @@ pub const ELF_HEADER_SIZE: usize = 64;
 pub const PROGRAM_HEADER_SIZE: usize = 56;
 /// Program headers of the image, in this order.
 pub const PROGRAM_HEADERS: [&str; 6] = ["ABI1", "MFT1", "thread pointer", "code", "constants", "data"];
-/// Bytes of each segment in the file.
-const CONTENT_SIZE: u64 = 16;
+/// First instruction of the image, and first address of its code.
+pub const ENTRY: u64 = GUEST_MIN_BASE;
+/// First address of its data, and its thread pointer.
+pub const DATA: u64 = GUEST_MIN_BASE + 2 * SEGMENT_SIZE;
 /// Bytes of each segment in memory.
-const MEMORY_SIZE: u64 = 0x1000;
+const SEGMENT_SIZE: u64 = 0x1000;
 
 /// An image for `target` that declares `devices`: block devices where the name starts with "storage", networks otherwise.
-pub fn image(target: u32, devices: &[&str]) -> Vec<u8> {
-    let abi = [target, ABI_VERSION, 0, 0].map(u32::to_le_bytes).concat();
+pub fn image(target: Target, devices: &[&str]) -> Vec<u8> {
+    program(target, devices, &[0xf4; 16], &[0; 16])
+}
+
+/// The same with this code at [`ENTRY`] and these bytes at [`DATA`], a page of either at most.
+pub fn program(target: Target, devices: &[&str], code: &[u8], data: &[u8]) -> Vec<u8> {
+    let abi = [target as u32, ABI_VERSION, 0, 0].map(u32::to_le_bytes).concat();
     let padded = |description: &[u8]| [&[0; 4], description].concat();
-    let data = GUEST_MIN_BASE + 2 * MEMORY_SIZE;
     let notes = [
         note(b"Solo5\0", ABI1_NOTE_TYPE, &abi),
         note(b"Solo5\0", MFT1_NOTE_TYPE, &padded(&manifest(devices))),
-        note(b"Skerry\0", THREAD_POINTER_NOTE_TYPE, &padded(&data.to_le_bytes())),
+        note(b"Skerry\0", THREAD_POINTER_NOTE_TYPE, &padded(&DATA.to_le_bytes())),
     ];
+    let segments = [(READ | EXECUTE, code), (READ, b"constants".as_slice()), (READ | WRITE, data)];
     let mut file = elf_header();
     let mut offset = (ELF_HEADER_SIZE + PROGRAM_HEADERS.len() * PROGRAM_HEADER_SIZE) as u64;
     for note in &notes {
@@ -36,13 +43,15 @@ pub fn image(target: u32, devices: &[&str]) -> Vec<u8> {
         file.extend(program_header(NOTE, READ, [offset, 0, size, size, 4]));
         offset += size;
     }
-    for (index, flags) in [READ | EXECUTE, READ, READ | WRITE].into_iter().enumerate() {
-        let address = GUEST_MIN_BASE + index as u64 * MEMORY_SIZE;
-        file.extend(program_header(LOAD, flags, [offset, address, CONTENT_SIZE, MEMORY_SIZE, MEMORY_SIZE]));
-        offset += CONTENT_SIZE;
+    let mut address = GUEST_MIN_BASE;
+    for (flags, content) in segments {
+        let size = content.len() as u64;
+        file.extend(program_header(LOAD, flags, [offset, address, size, SEGMENT_SIZE, SEGMENT_SIZE]));
+        offset += size;
+        address += SEGMENT_SIZE;
     }
     file.extend(notes.concat());
-    file.resize(offset as usize, 0xf4);
+    file.extend(segments.map(|(_, content)| content).concat());
     file
 }
 
