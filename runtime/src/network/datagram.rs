@@ -76,33 +76,57 @@ impl Datagram {
         let end = payload + length;
         let frame = &mut frame[..end];
         swap::<6>(frame, 0, 6);
-        let udp_length = ((UDP_HEADER + length) as u16).to_be_bytes();
-        if self.ipv6 {
-            frame[14..18].copy_from_slice(&[0x60, 0, 0, 0]);
-            frame[18..20].copy_from_slice(&udp_length);
-            frame[21] = HOP_LIMIT;
-            swap::<16>(frame, header - 32, header - 16);
-        } else {
-            let total = ((IPV4_HEADER + UDP_HEADER + length) as u16).to_be_bytes();
-            frame[15] = 0;
-            frame[16..18].copy_from_slice(&total);
-            frame[18..22].copy_from_slice(&[0, 0, 0x40, 0]); // atomic (RFC 6864 §4.1): no identification, don't fragment
-            frame[22] = HOP_LIMIT;
-            frame[24..26].fill(0);
-            swap::<4>(frame, header - 8, header - 4);
-            let checksum = Sum::default().bytes(&frame[ETHERNET_HEADER..header]).checksum();
-            frame[24..26].copy_from_slice(&checksum.to_be_bytes());
-        }
+        let udp_length = (UDP_HEADER + length) as u16;
+        let addresses =
+            if self.ipv6 { answer_ipv6(frame, udp_length) } else { answer_ipv4(frame, udp_length) };
         swap::<2>(frame, header, header + 2);
-        frame[header + 4..header + 6].copy_from_slice(&udp_length);
-        frame[header + 6..header + 8].fill(0);
-        let checksum = match self.sum(frame).checksum() {
+        // The ports add up to the same in either order, and the length counts twice: in the header and the pseudo-header.
+        let (written, payload) = frame[header..].split_at_mut(UDP_HEADER);
+        let ports = u32::from_ne_bytes([written[0], written[1], written[2], written[3]]);
+        let sum =
+            addresses.add(ports.into()).word(UDP.into()).word(udp_length).word(udp_length).bytes(payload);
+        let checksum = match sum.checksum() {
             0 => 0xffff, // RFC 768: zero would say that there is none
             checksum => checksum,
         };
-        frame[header + 6..header + 8].copy_from_slice(&checksum.to_be_bytes());
+        written[4..6].copy_from_slice(&udp_length.to_be_bytes());
+        written[6..8].copy_from_slice(&checksum.to_be_bytes());
         end
     }
+}
+
+/// Turns an IPv4 header around; the sum of both addresses. All sums are of values at hand: what was just stored in small
+/// pieces cannot be loaded in large ones without waiting.
+#[inline]
+fn answer_ipv4(frame: &mut [u8], udp_length: u16) -> Sum {
+    let (_, packet) = frame.split_at_mut(ETHERNET_HEADER);
+    let Some(packet) = packet.first_chunk_mut::<IPV4_HEADER>() else { return Sum::default() };
+    let total = IPV4_HEADER as u16 + udp_length;
+    let [t1, t0] = total.to_be_bytes();
+    // Atomic (RFC 6864 §4.1): no identification, don't fragment.
+    let start = [0x45, 0, t1, t0, 0, 0, 0x40, 0];
+    let addresses = packet.last_chunk::<8>().map_or(0, |both| u64::from_ne_bytes(*both));
+    let sum = Sum::default().add(addresses);
+    let [c1, c0] = sum
+        .add(u64::from_ne_bytes(start))
+        .word(u16::from_be_bytes([HOP_LIMIT, UDP]))
+        .checksum()
+        .to_be_bytes();
+    packet[..8].copy_from_slice(&start);
+    packet[8..12].copy_from_slice(&[HOP_LIMIT, UDP, c1, c0]);
+    packet[12..].copy_from_slice(&addresses.rotate_left(32).to_ne_bytes());
+    sum
+}
+
+/// Turns an IPv6 header around; the sum of both addresses.
+#[inline]
+fn answer_ipv6(frame: &mut [u8], udp_length: u16) -> Sum {
+    let (_, packet) = frame.split_at_mut(ETHERNET_HEADER);
+    let sum = Sum::default().bytes(&packet[8..IPV6_HEADER]);
+    let [l1, l0] = udp_length.to_be_bytes();
+    packet[..8].copy_from_slice(&[0x60, 0, 0, 0, l1, l0, UDP, HOP_LIMIT]);
+    swap::<16>(packet, 8, 24);
+    sum
 }
 
 /// Time to live of what we send, the same as smoltcp's.

@@ -59,6 +59,17 @@ fn up_to_seven(octets: &[u8]) -> u64 {
     }
 }
 
+/// Eight octets at once: those from `A` to `Z` get bit 5, all others stay as they are.
+fn to_lower_case(octets: u64) -> u64 {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let low = octets & (EACH * 0x7F);
+    // Bit 7 of each octet: whether the low seven bits are at least `A`; whether they are above `Z`.
+    let at_least_a = low + EACH * (0x80 - b'A' as u64);
+    let above_z = low + EACH * (0x7F - b'Z' as u64);
+    let is_upper_case = at_least_a & !above_z & !octets & (EACH * 0x80);
+    octets | is_upper_case >> 2
+}
+
 /// What is wrong with a name on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameError {
@@ -228,8 +239,12 @@ impl Name {
     }
 
     fn lower_and_hash(&mut self, key: &HashKey) {
-        // Length octets are at most 63, below `A`, and so stay what they are.
-        self.wire[..self.length].make_ascii_lowercase();
+        // Length octets are at most 63, below `A`, and so stay what they are. Whole words: what lies behind the name is
+        // nobody's, and a loop over octets costs more than all the rest of this function.
+        let (words, _) = self.wire.as_chunks_mut::<8>();
+        for word in &mut words[..self.length.div_ceil(8)] {
+            *word = to_lower_case(u64::from_ne_bytes(*word)).to_ne_bytes();
+        }
         let mut hash = key.root();
         self.hashes[self.labels] = hash;
         for label in (0..self.labels).rev() {
@@ -286,6 +301,15 @@ mod tests {
         check(b"", Err(NameError::Short));
         check(b"\x03abc\xC0\x0C", Err(NameError::BadLabel));
         check(b"\x40", Err(NameError::BadLabel));
+    }
+
+    #[test]
+    fn only_letters_change_case() {
+        for octet in 0..=u8::MAX {
+            let lower = to_lower_case(u64::from_ne_bytes([octet; 8])).to_ne_bytes();
+            assert_eq!(lower, [octet.to_ascii_lowercase(); 8], "octet {octet}");
+        }
+        assert_eq!(to_lower_case(u64::from_ne_bytes(*b"aZ@[{\xFF\xC1Q")).to_ne_bytes(), *b"az@[{\xFF\xC1q");
     }
 
     #[test]
