@@ -11,13 +11,14 @@
 //! ```
 //!
 //! An executor that wakes its own thread does not touch the futex: it takes itself to be running. So the hook says whether
-//! it may have woken a task, and the wait then ends without cause, as futex(2) allows it to.
+//! it may have woken a task, and the wait then ends without cause, as futex(2) allows it to. The same goes for a deadline
+//! that has passed: the hook has a clock reading of its own, and so the wait needs none for each turn.
 
 use crate::target;
 use std::sync::OnceLock;
 
 /// What [`on_idle`] registers: called with the monotonic time in nanoseconds until which the executor would sleep; returns
-/// whether it may have woken a task.
+/// whether the executor has to look: a task may have been woken, or that time has come.
 pub type IdleHook = fn(deadline: Option<u64>) -> bool;
 
 static HOOK: OnceLock<IdleHook> = OnceLock::new();
@@ -25,7 +26,8 @@ static HOOK: OnceLock<IdleHook> = OnceLock::new();
 /// Registers what to do whenever the only thread would block. Only the first registration counts.
 ///
 /// The hook runs outside of any task. It polls the devices and, if there was nothing to do, calls [`wait`] itself; it may
-/// return early, for it is called again until it woke a task, the futex changed or `deadline` has passed.
+/// return early with `false`, for it is called again until it returns `true` or the futex changed. It must return `true` once
+/// `deadline` has passed.
 pub fn on_idle(hook: IdleHook) {
     let _ = HOOK.set(hook);
 }
@@ -39,9 +41,11 @@ pub fn wait(deadline: Option<u64>) {
 #[cfg(not(skerry_target = "host"))]
 pub(crate) fn turn(deadline: Option<u64>) -> Option<bool> {
     match HOOK.get() {
-        Some(hook) => return Some(hook(deadline)),
-        None if deadline.is_none() => return None,
-        None => wait(deadline),
+        Some(hook) => Some(hook(deadline)),
+        None if deadline.is_none() => None,
+        None => {
+            wait(deadline);
+            Some(true)
+        }
     }
-    Some(false)
 }

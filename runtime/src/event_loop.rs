@@ -162,7 +162,7 @@ async fn report(network: Network, every: Duration) {
 }
 
 /// Called whenever the executor would sleep until `deadline`: gives every network a turn, and sleeps if none had anything.
-/// Whether a task may have been woken.
+/// Whether the executor has to look: a task may have been woken, or the time has come.
 fn idle(deadline: Option<u64>) -> bool {
     NETWORKS.with_borrow(|networks| {
         let mut next = deadline;
@@ -172,6 +172,8 @@ fn idle(deadline: Option<u64>) -> bool {
             quiet &= turn.quiet;
             drained &= turn.drained;
             next = [next, network.deadline()].into_iter().flatten().min();
+            // The network reads the clock when it has nothing to do, and every few turns when it has.
+            quiet &= deadline.is_none_or(|deadline| network.now() < deadline);
         }
         // After nothing but fast answers no task can have been woken: no need to ask the executor.
         if quiet && drained {

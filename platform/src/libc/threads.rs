@@ -59,13 +59,13 @@ unsafe fn futex(word: *mut u32, operation: usize, expected: u32, timeout: *const
         }
         _ => time.nanoseconds(),
     });
+    if deadline.is_some_and(|deadline| clock::monotonic() >= deadline) {
+        return c_long::from(fail(errno::ETIMEDOUT));
+    }
     while word.load(SeqCst) == expected {
-        if deadline.is_some_and(|deadline| clock::monotonic() >= deadline) {
-            return c_long::from(fail(errno::ETIMEDOUT));
-        }
         match idle::turn(deadline) {
             Some(false) => {}
-            // Perhaps for nothing: futex(2) allows it, and who waits must look again.
+            // Perhaps for nothing: futex(2) allows it, and who waits must look again, at the time too.
             Some(true) => return 0,
             None => panic!("deadlock: the only thread waits for itself"),
         }

@@ -14,21 +14,21 @@ impl Sum {
     #[inline]
     pub fn bytes(self, bytes: &[u8]) -> Self {
         let (words, rest) = bytes.as_chunks::<8>();
-        let sum = words.iter().fold(self, |sum, &word| sum.add(u64::from_ne_bytes(word)));
+        let sum = words.iter().fold(self, |sum, &word| sum.word64(u64::from_ne_bytes(word)));
         // Every length below eight is made of four, two and one, so that no loop and no call is left for the tail.
         let (words, rest) = rest.as_chunks::<4>();
-        let sum = words.iter().fold(sum, |sum, &word| sum.add(u32::from_ne_bytes(word).into()));
+        let sum = words.iter().fold(sum, |sum, &word| sum.word64(u32::from_ne_bytes(word).into()));
         match *rest {
             [] => sum,
-            [a] => sum.add(u16::from_ne_bytes([a, 0]).into()),
-            [a, b] => sum.add(u16::from_ne_bytes([a, b]).into()),
-            [a, b, c, ..] => sum.add(u32::from_ne_bytes([a, b, c, 0]).into()),
+            [a] => sum.word64(u16::from_ne_bytes([a, 0]).into()),
+            [a, b] => sum.word64(u16::from_ne_bytes([a, b]).into()),
+            [a, b, c, ..] => sum.word64(u32::from_ne_bytes([a, b, c, 0]).into()),
         }
     }
 
     /// Adds a word whose bytes lie in the packet in this order.
     #[inline]
-    pub fn add(self, word: u64) -> Self {
+    pub fn word64(self, word: u64) -> Self {
         let (total, carry) = self.0.overflowing_add(word);
         Self(total + u64::from(carry))
     }
@@ -36,7 +36,7 @@ impl Sum {
     /// Adds one 16-bit word in host byte order: a length or a protocol number of a pseudo-header.
     #[inline]
     pub fn word(self, word: u16) -> Self {
-        self.add(word.to_be().into())
+        self.word64(word.to_be().into())
     }
 
     /// The folded sum in host byte order; 0xffff over bytes that hold their own correct checksum.

@@ -84,7 +84,7 @@ impl Datagram {
         let (written, payload) = frame[header..].split_at_mut(UDP_HEADER);
         let ports = u32::from_ne_bytes([written[0], written[1], written[2], written[3]]);
         let sum =
-            addresses.add(ports.into()).word(UDP.into()).word(udp_length).word(udp_length).bytes(payload);
+            addresses.word64(ports.into()).word(UDP.into()).word(udp_length).word(udp_length).bytes(payload);
         let checksum = match sum.checksum() {
             0 => 0xffff, // RFC 768: zero would say that there is none
             checksum => checksum,
@@ -106,9 +106,9 @@ fn answer_ipv4(frame: &mut [u8], udp_length: u16) -> Sum {
     // Atomic (RFC 6864 §4.1): no identification, don't fragment.
     let start = [0x45, 0, t1, t0, 0, 0, 0x40, 0];
     let addresses = packet.last_chunk::<8>().map_or(0, |both| u64::from_ne_bytes(*both));
-    let sum = Sum::default().add(addresses);
+    let sum = Sum::default().word64(addresses);
     let [c1, c0] = sum
-        .add(u64::from_ne_bytes(start))
+        .word64(u64::from_ne_bytes(start))
         .word(u16::from_be_bytes([HOP_LIMIT, UDP]))
         .checksum()
         .to_be_bytes();

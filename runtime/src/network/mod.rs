@@ -63,6 +63,12 @@ impl Network {
         self.borrow().deadline()
     }
 
+    /// The monotonic clock in nanoseconds as last read: at the latest [`TURNS_PER_CLOCK`](crate::limits::TURNS_PER_CLOCK)
+    /// turns ago.
+    pub fn now(&self) -> u64 {
+        self.borrow().now()
+    }
+
     /// What was counted since boot.
     pub fn counters(&self) -> Counters {
         let stack = self.borrow();

@@ -158,6 +158,11 @@ impl Stack {
         Some(u64::try_from(micros).unwrap_or(0) * 1_000)
     }
 
+    /// The clock as last read, in nanoseconds.
+    pub fn now(&self) -> u64 {
+        u64::try_from(self.now).unwrap_or(0) * 1_000
+    }
+
     /// Visits what is dirty or due. Whether there was anything.
     fn visit_all(&mut self) -> bool {
         self.turns = 0;

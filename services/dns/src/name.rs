@@ -64,8 +64,8 @@ fn to_lower_case(octets: u64) -> u64 {
     const EACH: u64 = 0x0101_0101_0101_0101;
     let low = octets & (EACH * 0x7F);
     // Bit 7 of each octet: whether the low seven bits are at least `A`; whether they are above `Z`.
-    let at_least_a = low + EACH * (0x80 - b'A' as u64);
-    let above_z = low + EACH * (0x7F - b'Z' as u64);
+    let at_least_a = low + EACH * (0x80 - u64::from(b'A'));
+    let above_z = low + EACH * (0x7F - u64::from(b'Z'));
     let is_upper_case = at_least_a & !above_z & !octets & (EACH * 0x80);
     octets | is_upper_case >> 2
 }
