@@ -104,6 +104,8 @@ pub struct Flow {
     pub questions: u32,
     /// Whether it is in the queue of those in TIME-WAIT.
     pub time_wait: bool,
+    /// When it wants its next visit, as of the last one.
+    pub wanted: Option<Micros>,
     /// Its earliest entry in the timer heap.
     pub armed: Option<Micros>,
 }
@@ -132,6 +134,7 @@ impl Flow {
             unresolved: false,
             questions: 0,
             time_wait: false,
+            wanted: None,
             armed: None,
         })
     }

@@ -167,12 +167,7 @@ impl Stack {
     fn visit_all(&mut self) -> bool {
         self.turns = 0;
         self.read_clock();
-        while let Some((at, id)) = self.timers.pop(self.now) {
-            if let Some(flow) = self.flows.get_mut(id).filter(|flow| flow.armed == Some(at)) {
-                flow.armed = None;
-                self.mark_dirty(id);
-            }
-        }
+        self.mark_due();
         let base = self.base_dirty || self.base_deadline.is_some_and(|at| at <= self.now);
         if base {
             self.visit_base();

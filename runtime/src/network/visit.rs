@@ -49,6 +49,19 @@ impl Stack {
         self.unresolved.push(id);
     }
 
+    /// Puts the flows whose time has come on the list. One whose timer has moved on since is noted anew, and its socket, which
+    /// is in no cache by now, left alone.
+    pub(super) fn mark_due(&mut self) {
+        while let Some((at, id)) = self.timers.pop(self.now) {
+            let Some(flow) = self.flows.get_mut(id).filter(|flow| flow.armed == Some(at)) else { continue };
+            let due = flow.wanted.is_some_and(|wanted| wanted <= self.now);
+            flow.armed = if due { None } else { self.timers.arm(id, None, flow.wanted) };
+            if due {
+                self.mark_dirty(id);
+            }
+        }
+    }
+
     /// Lets a flow send, then sees what became of it.
     pub(super) fn visit_flow(&mut self, id: FlowId) {
         let Some(flow) = self.flows.get_mut(id) else { return };
@@ -152,6 +165,7 @@ impl Stack {
         let unresolved = asked && !flow.unresolved;
         flow.unresolved |= unresolved;
         let wanted = wanted.map(|at| if at <= self.now { self.now + RETRY_MICROS } else { at });
+        flow.wanted = wanted;
         flow.armed = self.timers.arm(id, flow.armed, wanted);
         if unresolved {
             self.note_unresolved(id);
