@@ -62,6 +62,65 @@ fn a_little_comes_back() {
     check_echo(1, Faults::default(), (SERVER, 7).into(), 5);
 }
 
+/// Both ends send all the while, each at its own pace; neither waits for the other.
+#[track_caller]
+fn check_both_ways(seed: u64, faults: Faults, server: SocketAddr, length: usize) {
+    run(seed, faults, |pair| async move {
+        let listener = TcpListener::bind(&pair.server, 7, PATIENT).expect("a free port");
+        let theirs = tokio::task::spawn_local(async move {
+            let (stream, _) = listener.accept().await;
+            both_ways(stream, 11, 13, length, 700).await
+        });
+        let stream = TcpStream::connect(&pair.client, server, PATIENT).await.expect("a connection");
+        // Both are kept until both are done: who lets go is only waited for so long.
+        let _ours = both_ways(stream, 13, 11, length / 2, 3_000).await;
+        theirs.await.expect("it does not panic");
+    });
+}
+
+/// Sends the bytes of one seed in pieces, expects those of another.
+async fn both_ways(stream: TcpStream, ours: u64, theirs: u64, length: usize, piece: usize) -> impl Sized {
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let writing = tokio::task::spawn_local(async move {
+        let mut dice = Dice(ours);
+        for piece in (0..length).map(|_| dice.next() as u8).collect::<Vec<_>>().chunks(piece) {
+            writer.write_all(piece).await.expect("written");
+        }
+        writer.shutdown().await.expect("shut down");
+        writer
+    });
+    let (mut received, mut dice) = (Vec::new(), Dice(theirs));
+    reader.read_to_end(&mut received).await.expect("read");
+    assert!(received.iter().all(|&byte| byte == dice.next() as u8), "what came is not what was sent");
+    assert!(received.len() >= length / 2, "{} bytes", received.len());
+    (reader, writing.await.expect("it does not panic"))
+}
+
+#[test]
+fn both_ends_send_over_a_bad_wire() {
+    check_both_ways(1, Faults::default(), (SERVER, 7).into(), 1 << 20);
+    for seed in 0..4 {
+        let server = if seed % 2 == 0 { (SERVER, 7).into() } else { (SERVER6, 7).into() };
+        check_both_ways(seed, Faults { loss: 10, repeat: 5, reorder: 20 }, server, 200_000);
+    }
+    for seed in 0..20 {
+        check_both_ways(seed, Faults { loss: 30, repeat: 20, reorder: 20 }, (SERVER, 7).into(), 5_000);
+    }
+}
+
+#[test]
+fn many_small_connections_over_a_bad_wire() {
+    for seed in 0..3 {
+        run(seed, Faults { loss: 10, repeat: 5, reorder: 10 }, |pair| async move {
+            serve_echo(&pair, PATIENT);
+            for number in 0..100 {
+                let server = if number % 2 == 0 { (SERVER, 7).into() } else { (SERVER6, 7).into() };
+                echo(pair.clone(), server, number * 20).await;
+            }
+        });
+    }
+}
+
 #[test]
 fn a_megabyte_comes_back() {
     check_echo(1, Faults::default(), (SERVER, 7).into(), 1 << 20);
