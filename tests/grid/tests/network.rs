@@ -184,9 +184,47 @@ fn too_many_connections(target: &str) {
     });
 }
 
+/// Nanoseconds of a processor that a process has had, and how often it went to sleep.
+fn spent(process: &Child) -> (u64, u64) {
+    let read = |file: &str| {
+        let path = format!("/proc/{}/{file}", process.id());
+        std::fs::read_to_string(path).expect("the tender runs")
+    };
+    let first = |text: &str| text.split_whitespace().next().and_then(|word| word.parse().ok());
+    let (schedule, status) = (read("schedstat"), read("status"));
+    let sleeps = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    (first(&schedule).expect("a number"), sleeps.and_then(first).expect("a number"))
+}
+
+/// An image that served and is left alone does nothing: no tick, under a thousandth of a processor.
+fn idle(target: &str) {
+    const WATCHED: Duration = Duration::from_secs(10);
+    let (guest, wire) = Guest::start(target, 16);
+    run(wire, |network| async move {
+        must_answer(&Resolver::new(&network), 0).await;
+        let mut stream = connect(&network).await.expect("a connection");
+        assert!(asks(&mut stream).await);
+        stream.abort();
+        // What follows an exchange (a delayed acknowledgement, a timer that nobody needs any more) is over by then.
+        sleep(Duration::from_secs(2)).await;
+        let before = spent(&guest.0);
+        sleep(WATCHED).await;
+        let after = spent(&guest.0);
+        let (nanoseconds, sleeps) = (after.0 - before.0, after.1 - before.1);
+        assert!(nanoseconds < WATCHED.as_nanos() as u64 / 1_000, "{nanoseconds} ns in {WATCHED:?}");
+        assert!(sleeps <= 3, "it woke {sleeps} times in {WATCHED:?}");
+    });
+}
+
 macro_rules! targets {
     ($($target:ident)*) => {$(
         mod $target {
+            #[test]
+            #[ignore = "needs images: cargo xtask test"]
+            fn idle() {
+                super::idle(stringify!($target));
+            }
+
             #[test]
             #[ignore = "needs images: cargo xtask test"]
             fn too_many_connections() {
