@@ -194,8 +194,13 @@ impl Policy {
 
     /// The filter program for the kernel.
     pub fn compile(self) -> Result<BpfProgram, Failure> {
+        self.compile_with(SeccompAction::KillProcess)
+    }
+
+    /// The same with another end for what is not allowed.
+    fn compile_with(self, otherwise: SeccompAction) -> Result<BpfProgram, Failure> {
         let failure = |error: seccompiler::BackendError| Failure::general(format!("seccomp filter: {error}"));
-        SeccompFilter::new(self.rules, SeccompAction::KillProcess, SeccompAction::Allow, TargetArch::x86_64)
+        SeccompFilter::new(self.rules, otherwise, SeccompAction::Allow, TargetArch::x86_64)
             .and_then(BpfProgram::try_from)
             .map_err(failure)
     }
@@ -223,4 +228,241 @@ impl Argument {
 
 fn fd_is(fd: i32) -> Argument {
     Argument::Int(0, fd as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::atomic::{AtomicU8, Ordering};
+
+    use super::*;
+    use crate::elf::sample;
+    use crate::limits::SPT_SYSTEM_CALLS_MAX;
+
+    /// Descriptors that are not open here, so that an allowed call fails instead of doing something.
+    const NET: i32 = 1000;
+    const BLOCK: i32 = 1001;
+    const EPOLL: i32 = 1002;
+    const TIMER: i32 = 1003;
+    const VCPU: i32 = 1004;
+    const KICK: i32 = 1005;
+    const CAPACITY: u64 = 0x8000;
+
+    fn manifest() -> Manifest {
+        let mut manifest =
+            Manifest::parse(&sample::manifest(&["service", "storage"])).expect("the sample is valid");
+        manifest.devices[0].attachment = Some(Attachment::Net { fd: NET, mac: [2; 6], mtu: 1500 });
+        manifest.devices[1].attachment =
+            Some(Attachment::Block { fd: BLOCK, capacity: CAPACITY, block_size: 512 });
+        manifest
+    }
+
+    fn spt() -> Policy {
+        Policy::spt(&manifest(), EPOLL, TIMER, true)
+    }
+
+    /// `uretprobe` and `uprobe`, which the kernel does not ask filters about: from anywhere but its own page they do nothing
+    /// but end the process. Source: Linux `kernel/seccomp.c`, `seccomp_uprobe_exception`.
+    const PROBES: [i64; 2] = [335, 336];
+
+    /// One system call: its number and arguments.
+    type Call = (i64, [u64; 4]);
+
+    /// What the kernel says to each call under `policy`, asked in a process of its own: whether the call is allowed.
+    fn ask(policy: Policy, calls: &[Call]) -> Vec<bool> {
+        /// An error that no system call has.
+        const FORBIDDEN: i32 = 4000;
+        let filter = policy.compile_with(SeccompAction::Errno(FORBIDDEN as u32)).expect("it compiles");
+        // SAFETY: a new mapping, shared with the child.
+        let shared = unsafe {
+            rustix::mm::mmap_anonymous(
+                std::ptr::null_mut(),
+                calls.len(),
+                rustix::mm::ProtFlags::READ | rustix::mm::ProtFlags::WRITE,
+                rustix::mm::MapFlags::SHARED,
+            )
+        }
+        .expect("memory for a test");
+        // SAFETY: as long as the mapping, aligned, zero, and accessed through atomics by both processes.
+        let answers = unsafe { std::slice::from_raw_parts(shared.cast::<AtomicU8>(), calls.len()) };
+        // SAFETY: the child makes system calls and nothing else: no allocation, no lock.
+        let child = unsafe { libc::fork() };
+        assert!(child >= 0, "fork: {}", std::io::Error::last_os_error());
+        if child == 0 {
+            if seccompiler::apply_filter(&filter).is_ok() {
+                for ((number, [a, b, c, d]), answer) in calls.iter().zip(answers) {
+                    // SAFETY: pointers here are null, and descriptors closed: nothing is read or written.
+                    let result = unsafe { libc::syscall(*number, *a, *b, *c, *d, 0, 0) };
+                    let forbidden =
+                        result == -1 && std::io::Error::last_os_error().raw_os_error() == Some(FORBIDDEN);
+                    answer.store(if forbidden { 1 } else { 2 }, Ordering::Relaxed);
+                }
+            }
+            // SAFETY: ends the child.
+            unsafe { libc::_exit(0) };
+        }
+        let mut status = 0;
+        // SAFETY: waits for the child made above.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        let asked = answers.iter().filter(|answer| answer.load(Ordering::Relaxed) != 0).count();
+        assert_eq!(status, 0, "the child ended at {:?}", calls.get(asked));
+        let answers = answers.iter().map(|answer| answer.load(Ordering::Relaxed));
+        answers.inspect(|answer| assert_ne!(*answer, 0, "not asked")).map(|answer| answer == 2).collect()
+    }
+
+    /// Numbers of all system calls that are allowed with at least one of many first arguments. `exit_group` is left out.
+    fn allowed(policy: Policy) -> BTreeSet<i64> {
+        let firsts = [0, 1, 2, 3, 7].into_iter().chain((NET..=KICK).map(|fd| fd as u64));
+        let numbers = (0..600).filter(|number| *number != libc::SYS_exit_group && !PROBES.contains(number));
+        let requests = [0, u64::from(KVM_RUN), u64::from(KVM_GET_REGS)];
+        let lengths = [0, 512];
+        let calls: Vec<Call> = numbers
+            .flat_map(|number| firsts.clone().map(move |first| (number, first)))
+            .flat_map(|(number, first)| requests.map(|second| (number, first, second)))
+            .flat_map(|(number, first, second)| lengths.map(|third| (number, [first, second, third, 0])))
+            .collect();
+        let answers = ask(policy, &calls);
+        calls.iter().zip(answers).filter(|(_, allowed)| *allowed).map(|((number, _), _)| *number).collect()
+    }
+
+    #[track_caller]
+    fn check(policy: Policy, number: i64, arguments: [u64; 4], expect: bool) {
+        assert_eq!(ask(policy, &[(number, arguments)]), [expect]);
+    }
+
+    #[test]
+    fn a_guest_on_spt_has_eight_system_calls() {
+        assert_eq!(spt().system_calls(), SPT_SYSTEM_CALLS_MAX);
+        let others = [
+            libc::SYS_read,
+            libc::SYS_write,
+            libc::SYS_pread64,
+            libc::SYS_pwrite64,
+            libc::SYS_clock_gettime,
+            libc::SYS_timerfd_settime,
+            libc::SYS_epoll_pwait,
+        ];
+        assert_eq!(allowed(spt()), others.into(), "beside exit_group");
+    }
+
+    #[test]
+    fn a_guest_without_devices_has_five() {
+        let manifest = Manifest::parse(&sample::manifest(&[])).expect("the sample is valid");
+        let policy = Policy::spt(&manifest, EPOLL, TIMER, true);
+        assert_eq!(policy.system_calls(), 5);
+        let others =
+            [libc::SYS_write, libc::SYS_clock_gettime, libc::SYS_timerfd_settime, libc::SYS_epoll_pwait];
+        assert_eq!(allowed(policy), others.into(), "beside exit_group");
+    }
+
+    #[test]
+    fn descriptors_on_spt_are_those_of_the_devices() {
+        let fd = |fd: i32| [fd as u64, 0, 0, 0];
+        check(spt(), libc::SYS_read, fd(NET), true);
+        check(spt(), libc::SYS_write, fd(NET), true);
+        check(spt(), libc::SYS_write, fd(1), true);
+        for other in [0, 2, 3, BLOCK, EPOLL, TIMER] {
+            check(spt(), libc::SYS_read, fd(other), false);
+            check(spt(), libc::SYS_write, fd(other), false);
+        }
+        check(spt(), libc::SYS_read, fd(1), false);
+        check(spt(), libc::SYS_epoll_pwait, fd(TIMER), false);
+        check(spt(), libc::SYS_timerfd_settime, fd(EPOLL), false);
+        // The kernel looks at 32 bits of a descriptor, and so must the filter.
+        check(spt(), libc::SYS_read, [1 << 32, 0, 0, 0], false);
+        check(spt(), libc::SYS_read, [1 << 32 | NET as u64, 0, 0, 0], true);
+    }
+
+    #[test]
+    fn blocks_on_spt_are_whole_and_inside_of_the_device() {
+        let block = |fd: i32, length, offset| [fd as u64, 0, length, offset];
+        for number in [libc::SYS_pread64, libc::SYS_pwrite64] {
+            check(spt(), number, block(BLOCK, 512, 0), true);
+            check(spt(), number, block(BLOCK, 512, CAPACITY - 512), true);
+            check(spt(), number, block(BLOCK, 512, CAPACITY - 511), false);
+            check(spt(), number, block(BLOCK, 512, CAPACITY), false);
+            check(spt(), number, block(BLOCK, 512, u64::MAX - 511), false);
+            check(spt(), number, block(BLOCK, 511, 0), false);
+            check(spt(), number, block(BLOCK, 513, 0), false);
+            check(spt(), number, block(BLOCK, 1 << 32 | 512, 0), false);
+            check(spt(), number, block(NET, 512, 0), false);
+        }
+    }
+
+    #[test]
+    fn clocks_on_spt_are_two() {
+        let clock = |clock: i32| [u64::from(clock as u32), 0, 0, 0];
+        check(spt(), libc::SYS_clock_gettime, clock(libc::CLOCK_MONOTONIC), true);
+        check(spt(), libc::SYS_clock_gettime, clock(libc::CLOCK_REALTIME), true);
+        for other in [libc::CLOCK_PROCESS_CPUTIME_ID, libc::CLOCK_TAI, -1, -6] {
+            check(spt(), libc::SYS_clock_gettime, clock(other), false);
+        }
+    }
+
+    #[test]
+    fn an_image_that_does_not_name_its_thread_pointer_may_set_it_and_nothing_else() {
+        let policy = || Policy::spt(&manifest(), EPOLL, TIMER, false);
+        assert_eq!(policy().system_calls(), SPT_SYSTEM_CALLS_MAX + 1);
+        for other in [0x1001, 0x1003, 0x1011, 0x3001] {
+            check(policy(), libc::SYS_arch_prctl, [other, 0, 0, 0], false);
+        }
+        check(spt(), libc::SYS_arch_prctl, [ARCH_SET_FS, 0, 0, 0], false);
+    }
+
+    #[test]
+    fn numbers_of_the_other_abi_are_forbidden() {
+        const X32: i64 = 0x4000_0000;
+        for number in [libc::SYS_read, libc::SYS_write, libc::SYS_clock_gettime, libc::SYS_exit_group] {
+            check(spt(), X32 | number, [NET as u64, 0, 0, 0], false);
+        }
+    }
+
+    #[test]
+    fn the_threads_of_an_hvt_tender_have_nine_and_three() {
+        let vcpu = || Policy::hvt_vcpu(&manifest(), VCPU, EPOLL, TIMER);
+        let others = [
+            libc::SYS_ioctl,
+            libc::SYS_read,
+            libc::SYS_write,
+            libc::SYS_pread64,
+            libc::SYS_pwrite64,
+            libc::SYS_epoll_pwait,
+            libc::SYS_timerfd_settime,
+            libc::SYS_clock_gettime,
+        ];
+        assert_eq!(allowed(vcpu()), others.into(), "beside exit_group");
+        check(vcpu(), libc::SYS_ioctl, [VCPU as u64, 0xae41, 0, 0], false);
+        check(vcpu(), libc::SYS_ioctl, [NET as u64, u64::from(KVM_RUN), 0, 0], false);
+        check(vcpu(), libc::SYS_pread64, [BLOCK as u64, 0, CAPACITY + 1, 0], false);
+        let ring = || Policy::hvt_ring(&manifest(), KICK);
+        assert_eq!(allowed(ring()), [libc::SYS_read, libc::SYS_write].into(), "beside exit_group");
+        check(ring(), libc::SYS_write, [KICK as u64, 0, 0, 0], false);
+        check(ring(), libc::SYS_write, [1, 0, 0, 0], false);
+    }
+
+    #[test]
+    fn the_user_mode_network_opens_and_starts_nothing() {
+        let forbidden = [
+            libc::SYS_open,
+            libc::SYS_openat,
+            libc::SYS_openat2,
+            libc::SYS_socket,
+            libc::SYS_connect,
+            libc::SYS_bind,
+            libc::SYS_listen,
+            libc::SYS_clone,
+            libc::SYS_clone3,
+            libc::SYS_execve,
+            libc::SYS_execveat,
+            libc::SYS_ptrace,
+            libc::SYS_process_vm_writev,
+            libc::SYS_mprotect,
+            libc::SYS_kill,
+            libc::SYS_ioctl,
+            libc::SYS_bpf,
+            libc::SYS_io_uring_setup,
+        ];
+        let calls: Vec<Call> = forbidden.map(|number| (number, [0; 4])).into();
+        assert_eq!(ask(Policy::user_network(), &calls), [false; 18]);
+    }
 }
