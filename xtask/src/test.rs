@@ -78,7 +78,20 @@ fn boot_grid(artefacts: &Artefacts, skipped: &mut Vec<String>) -> Result<(), Fai
     }
     test.env("SKERRY_IMAGES", &artefacts.images).env("SKERRY_TENDER", &artefacts.tender);
     test.env("SKERRY_XTASK", own_path()?);
-    cargo::check(&mut test)
+    cargo::check(&mut test)?;
+    if usable_kvm() {
+        cargo::check(&mut cargo::cargo(&[
+            "test",
+            "--package",
+            "skerry-tender",
+            "--test",
+            "hvt",
+            "--quiet",
+            "--",
+            "--ignored",
+        ]))?;
+    }
+    Ok(())
 }
 
 fn own_path() -> Result<PathBuf, Failure> {

@@ -71,7 +71,6 @@ impl Guest {
         command_line: &[u8],
     ) -> Result<Self, Failure> {
         boot::check_personality()?;
-        boot::check_console()?;
         let has_network = networks(manifest).next().is_some();
         let (visible, mapped) = memory_size(wanted, has_network)?;
         if visible != wanted {
@@ -287,8 +286,13 @@ fn memory_failure(mapped: u64, error: &io::Error) -> Failure {
 
 fn kvm_failure(what: &str, error: kvm_ioctls::Error) -> Failure {
     let advice = match (what, error.errno()) {
-        ("/dev/kvm", libc::EACCES) => ": let your user into the group kvm, or run the image for spt",
-        ("/dev/kvm", _) => ": this host has no KVM; run the image for spt",
+        ("/dev/kvm", libc::EACCES | libc::EPERM) => {
+            "; let your user open it (usermod -aG kvm USER, then log in again), or use the image for spt, which needs no rights"
+        }
+        ("/dev/kvm", libc::ENOENT) => {
+            "; this host has no KVM (modprobe kvm_intel or kvm_amd), so use the image for spt"
+        }
+        ("/dev/kvm", _) => "; use the image for spt, which needs no KVM",
         _ => "",
     };
     Failure::general(format!("{what}: {}{advice}", io::Error::from_raw_os_error(error.errno())))

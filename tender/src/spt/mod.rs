@@ -42,7 +42,6 @@ impl Guest {
         command_line: &[u8],
     ) -> Result<Self, Failure> {
         boot::check_personality()?;
-        boot::check_console()?;
         map_memory(memory)?;
         let wait_set = WaitSet::new(manifest)?;
         for segment in &image.segments {
