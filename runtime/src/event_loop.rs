@@ -11,7 +11,7 @@ use crate::{
     network::{Network, SystemClock},
 };
 use serde::de::DeserializeOwned;
-use std::{cell::RefCell, fmt, future::Future, process::ExitCode, time::Duration};
+use std::{cell::RefCell, fmt, future::Future, process::ExitCode, rc::Rc, time::Duration};
 
 /// The network interface that services serve on, by its name in the image's manifest.
 const SERVICE_DEVICE: &str = "service";
@@ -31,9 +31,18 @@ pub struct Environment {
     pub name: String,
     configuration: Configuration,
     counters: Option<Duration>,
+    counted: Rc<RefCell<Vec<Counted>>>,
 }
 
+/// What a service has counted, in words.
+type Counted = Box<dyn Fn() -> String>;
+
 impl Environment {
+    /// Has what the service counts logged along with what the network counts, where somebody asks for it with `--counters`.
+    pub fn also_count(&self, counted: impl Fn() -> String + 'static) {
+        self.counted.borrow_mut().push(Box::new(counted));
+    }
+
     /// The service's own configuration. A struct with `#[serde(deny_unknown_fields, rename_all = "kebab-case")]`, whose
     /// fields have the names of its [`Argument`]s; those not given need `#[serde(default)]` or an `Option`.
     pub fn configuration<T: DeserializeOwned>(&mut self) -> Result<T, Stop> {
@@ -79,7 +88,9 @@ where
 {
     let outcome = match start(name, arguments) {
         Ok(Some(environment)) => {
-            let report = environment.counters.map(|every| report(environment.network.clone(), every));
+            let counted = environment.counted.clone();
+            let report =
+                environment.counters.map(|every| report(environment.network.clone(), counted, every));
             execute(service(environment), report)
         }
         Ok(None) => Ok(()),
@@ -120,7 +131,7 @@ fn start(service: &'static str, arguments: &'static [Argument]) -> Result<Option
     NETWORKS.with_borrow_mut(|networks| networks.push(network.clone()));
     platform::on_idle(idle);
     let name = name.unwrap_or_else(|| service.to_string());
-    Ok(Some(Environment { network, name, configuration, counters }))
+    Ok(Some(Environment { network, name, configuration, counters, counted: Rc::default() }))
 }
 
 fn execute(
@@ -148,9 +159,12 @@ async fn keep_a_timer() {
 }
 
 /// Logs what the network has counted, for whoever asked for it with `--counters`.
-async fn report(network: Network, every: Duration) {
+async fn report(network: Network, counted: Rc<RefCell<Vec<Counted>>>, every: Duration) {
     loop {
         tokio::time::sleep(every).await;
+        for counted in &*counted.borrow() {
+            ::log::info!("counters: {}", counted());
+        }
         let platform::Memory { total, used } = platform::memory();
         let (counters, connections) = (network.counters(), network.connections());
         ::log::info!(

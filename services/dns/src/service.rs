@@ -90,6 +90,8 @@ pub async fn serve(mut environment: Environment) -> Result<(), Stop> {
     }
     let (zones, records) = (authority.zones().count(), authority.zones().records());
     let server = Rc::new(RefCell::new(Server { authority, scratch: vec![0; limits::MESSAGE_OCTETS] }));
+    let counted = server.clone();
+    environment.also_count(move || counted.borrow().authority.statistics().to_string());
     environment.network.respond(PORT, Box::new(Datagrams(server.clone())))?;
     let options = TcpOptions {
         receive_buffer: limits::TCP_RECEIVE_OCTETS,

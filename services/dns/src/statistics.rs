@@ -1,6 +1,7 @@
 //! Counters, since nothing is logged per packet.
 
 use crate::query::Rcode;
+use std::fmt;
 
 /// How many messages there were of each kind since the start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +18,31 @@ pub struct Statistics {
     rcodes: [u64; 16],
 }
 
+/// Response codes by number (RFC 1035 §4.1.1 and the registry of IANA), those that we give.
+const CODES: [(usize, &str); 7] = [
+    (0, "NOERROR"),
+    (1, "FORMERR"),
+    (3, "NXDOMAIN"),
+    (4, "NOTIMP"),
+    (5, "REFUSED"),
+    (6, "YXDOMAIN"),
+    (9, "NOTAUTH"),
+];
+
+impl fmt::Display for Statistics {
+    /// What is not zero, by name.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "queries {}", self.queries)?;
+        let named =
+            [("dropped", self.dropped), ("out_of_memory", self.out_of_memory), ("truncated", self.truncated)];
+        let codes = CODES.iter().map(|&(code, name)| (name, self.rcodes[code]));
+        for (name, value) in named.into_iter().chain(codes).filter(|(_, value)| *value != 0) {
+            write!(f, ", {name} {value}")?;
+        }
+        Ok(())
+    }
+}
+
 impl Statistics {
     /// Answers with this response code.
     pub fn with_rcode(&self, rcode: Rcode) -> u64 {
@@ -26,5 +52,18 @@ impl Statistics {
     pub(crate) fn count(&mut self, rcode: Rcode, truncated: bool) {
         self.rcodes[rcode as usize] += 1;
         self.truncated += u64::from(truncated);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_happened_is_said() {
+        let mut statistics = Statistics { queries: 3, dropped: 1, ..Statistics::default() };
+        statistics.count(Rcode::NoError, true);
+        statistics.count(Rcode::NotAuth, false);
+        assert_eq!(statistics.to_string(), "queries 3, dropped 1, truncated 1, NOERROR 1, NOTAUTH 1");
     }
 }
