@@ -1,5 +1,6 @@
 //! Binds the published addresses on this host.
 
+use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -14,6 +15,15 @@ pub enum Protocol {
     Udp,
     /// Connections.
     Tcp,
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        })
+    }
 }
 
 /// A bound, non-blocking socket of this host.
@@ -42,6 +52,16 @@ impl Forward {
     /// The socket's descriptor.
     pub fn descriptor(&self) -> RawFd {
         self.as_fd().as_raw_fd()
+    }
+}
+
+impl fmt::Display for Forward {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let protocol = match self.socket {
+            Socket::Udp(_) => Protocol::Udp,
+            Socket::Tcp(_) => Protocol::Tcp,
+        };
+        write!(formatter, "{}/{protocol}", self.host)
     }
 }
 
@@ -91,10 +111,6 @@ fn bind_one(host: SocketAddr, guest_port: u16, protocol: Protocol) -> io::Result
 }
 
 fn refused(host: SocketAddr, protocol: Protocol, error: &io::Error) -> Failure {
-    let protocol = match protocol {
-        Protocol::Udp => "udp",
-        Protocol::Tcp => "tcp",
-    };
     let advice = match error.kind() {
         io::ErrorKind::PermissionDenied => {
             "permission denied; choose a port above 1023, or lower net.ipv4.ip_unprivileged_port_start"

@@ -43,7 +43,7 @@ pub fn start(published: &[Published]) -> Result<RawFd, Failure> {
     let forwards = bind(published)?;
     for forward in &forwards {
         if forward.chosen_by_kernel {
-            eprintln!("skerry-tender: {} leads to port {}", forward.host, forward.guest_port);
+            eprintln!("skerry-tender: {forward} leads to port {} of the guest", forward.guest_port);
         }
     }
     let (guest_end, gateway_end) =
