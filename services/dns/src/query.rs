@@ -1,6 +1,6 @@
 //! Queries as they come off the wire: checked in place, in one pass, nothing copied but the name.
 //!
-//! What is refused how follows NSD and Knot, see the table in the package's README.
+//! What is refused how follows NSD and Knot; where they differ, tests/conformance says whom we follow and why.
 
 use crate::limits::{HEADER_OCTETS, UDP_OCTETS_WITHOUT_EDNS};
 use crate::name::{HashKey, Name};
