@@ -2,7 +2,7 @@
 //!
 //! Runs in ring 3 on the image's own stack. Nothing before [`start`] may use thread-local data or the heap.
 
-use crate::{entropy, heap, limits::ARGUMENTS_MAX, report, target};
+use crate::{clock, entropy, heap, limits::ARGUMENTS_MAX, report, target};
 use std::ffi::{c_char, c_int};
 
 /// What every back end knows when its entry is done.
@@ -95,6 +95,7 @@ pub unsafe fn set_up_thread_local_block() {
 /// To be called once, on the image's own stack, with the thread-local block set up, memory behind the image that nothing else
 /// uses, and a valid C string as command line, both valid for ever.
 pub unsafe fn start(boot: Boot) -> ! {
+    clock::mark_entry();
     let heap_start = (boot.kernel_end as usize).max((&raw const __image_end).addr());
     // SAFETY: the caller hands the memory behind the image over.
     unsafe { heap::initialize(heap_start..boot.mem_size as usize) };

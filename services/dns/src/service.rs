@@ -100,7 +100,8 @@ pub async fn serve(mut environment: Environment) -> Result<(), Stop> {
         ..TcpOptions::default()
     };
     let listener = TcpListener::bind(&environment.network, PORT, options)?;
-    info!("serving {zones} zones, {records} records on port {PORT}, UDP and TCP");
+    let after = platform::clock::since_entry() / 1_000;
+    info!("serving {zones} zones, {records} records on port {PORT}, UDP and TCP, {after} us after entry");
     loop {
         let (stream, peer) = listener.accept().await;
         let server = server.clone();
