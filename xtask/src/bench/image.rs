@@ -6,22 +6,24 @@ use std::process::Command;
 use super::netns::{Lab, Subnet, command_in};
 use super::options::Options;
 use crate::Failure;
-use crate::cargo::{target_directory, workspace};
+use crate::cargo::{build_tender, workspace};
 
 /// What starts a guest.
 pub struct Image {
     tender: PathBuf,
     image: PathBuf,
+    /// Arguments for the guest besides its address.
+    pub arguments: Vec<String>,
 }
 
 impl Image {
     /// Builds the DNS image for `target` with the zones in `content`.
     pub fn build(options: &Options, lab: &Lab, target: &str, content: &Path) -> Result<Self, Failure> {
         let root = workspace();
-        let tender =
-            options.tender.clone().unwrap_or_else(|| target_directory().join("release/skerry-tender"));
+        let tender = options.tender.clone().map_or_else(build_tender, Ok)?;
+        let arguments = Vec::new();
         if let Some(image) = &options.image {
-            return Ok(Self { tender, image: image.clone() });
+            return Ok(Self { tender, image: image.clone(), arguments });
         }
         let name = content.file_name().unwrap_or_default();
         let out = lab.directory.join(target).join(name);
@@ -40,7 +42,7 @@ impl Image {
         if !output.status.success() || last.is_empty() {
             return Err(format!("`cargo xtask image dns {target}` failed: {text}"));
         }
-        Ok(Self { tender, image: root.join(last) })
+        Ok(Self { tender, image: root.join(last), arguments })
     }
 
     /// The guest's command in the client's namespace, with `memory` MiB, on `tap` and on processor `cpu`.
@@ -58,13 +60,15 @@ impl Image {
     }
 
     fn arguments(&self, memory: u32, tap: &str, subnet: Subnet) -> Vec<String> {
-        vec![
+        let mut words = vec![
             format!("--mem={memory}"),
             format!("--net:service={tap}"),
-            format!("--net-mac:service={}", GUEST_MAC),
+            format!("--net-mac:service={GUEST_MAC}"),
             self.image.to_string_lossy().into_owned(),
             format!("--ipv4={}/24", subnet.server()),
-        ]
+        ];
+        words.extend_from_slice(&self.arguments);
+        words
     }
 
     /// Bytes of the image's file.

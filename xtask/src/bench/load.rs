@@ -12,6 +12,12 @@ use super::peers::{CLIENT_CPU, SERVER_CPU, Server};
 use super::{interrupt, process};
 use crate::{Failure, cargo};
 
+/// Sockets of a saturating generator, and queries outstanding on each. Together they are what can wait in front of a
+/// server, and must fit its queue (500 frames of a TAP, 212 KiB of a UDP socket).
+const SOCKETS: &str = "4";
+/// See [`SOCKETS`].
+const WINDOW: &str = "64";
+
 /// A load program that takes longer than it was told, by this much, is stuck.
 const OVERTIME: Duration = Duration::from_secs(60);
 
@@ -47,6 +53,10 @@ pub struct Measured {
     pub cpu: f64,
     /// Share of its processor that the server used.
     pub busy: f64,
+    /// Share of its processor that was used at all, by the server or by others.
+    pub core: f64,
+    /// Queries sent, malformed ones included.
+    pub sent: f64,
     /// Share of the well-formed queries that got the answer that was expected.
     pub right: f64,
 }
@@ -107,16 +117,16 @@ impl Programs {
         command.args(["--server", &server.address.to_string(), "--queries"]).arg(queries);
         command.args(["--seconds", &duration.as_secs_f64().to_string()]);
         match pace {
-            Pace::Saturating => {}
+            Pace::Saturating => drop(command.args(["--sockets", SOCKETS, "--window", WINDOW])),
             Pace::Rate(rate) => drop(command.args(["--rate", &rate.to_string()])),
         }
         if server.peer == super::peers::Peer::Floor {
             command.arg("--echo");
         }
-        let before = clock(server);
+        let (before, core) = (clock(server), process::processor(SERVER_CPU));
         let report = finish(start(&mut command)?, duration + OVERTIME)?;
         let used = clock(server).saturating_sub(before);
-        Measured::new(&report, used)
+        Measured::new(&report, used, process::processor(SERVER_CPU).saturating_sub(core))
     }
 
     /// Opens `connections` TCP connections, then asks over a few of them; the same clocks, and the frames.
@@ -140,13 +150,15 @@ impl Programs {
             finish(running, OVERTIME)?;
             return Err(format!("connections did not open: '{line}'"));
         }
+        let core = process::processor(SERVER_CPU);
         let (before, frames) = (clock(server), lab.frames(&server.interface)?);
         let mut input = running.child.stdin.take().expect("stdin was asked for");
         input.write_all(b"go\n").map_err(|error| format!("connections: {error}"))?;
         let report = finish(running, duration + OVERTIME)?;
         let used = clock(server).saturating_sub(before);
         let frames = (lab.frames(&server.interface)? - frames) as f64;
-        Ok((Measured::new(&report, used)?, frames))
+        let core = process::processor(SERVER_CPU).saturating_sub(core);
+        Ok((Measured::new(&report, used, core)?, frames))
     }
 
     /// Starts `words` `repeats` times and returns the microseconds to the first answer of each.
@@ -172,7 +184,7 @@ impl Programs {
 }
 
 impl Measured {
-    fn new(report: &Report, used: Duration) -> Result<Self, Failure> {
+    fn new(report: &Report, used: Duration, core: Duration) -> Result<Self, Failure> {
         let (answered, seconds) = (report.get("answered"), report.get("seconds"));
         if answered == 0.0 || seconds == 0.0 {
             return Err(format!("no answer came: {report:?}"));
@@ -183,6 +195,8 @@ impl Measured {
             rate: answered / seconds,
             cpu: used.as_secs_f64() * 1e6 / answered,
             busy: used.as_secs_f64() / seconds,
+            core: core.as_secs_f64() / seconds,
+            sent: report.get("sent") + report.get("malformed_sent"),
             right: (answered - report.get("wrong")) / asked,
         })
     }
@@ -237,10 +251,11 @@ mod tests {
     #[test]
     fn a_report_is_numbers_by_name() {
         let report = Report::parse("seconds=2 answered=1000 wrong=10 lost=0").unwrap();
-        let measured = Measured::new(&report, Duration::from_secs(1)).unwrap();
+        let measured = Measured::new(&report, Duration::from_secs(1), Duration::ZERO).unwrap();
         assert_eq!((measured.rate, measured.cpu, measured.busy, measured.right), (500.0, 1000.0, 0.5, 0.99));
         assert!(Report::parse("").is_err());
         assert!(Report::parse("generator: no such file").is_err());
-        assert!(Measured::new(&Report::parse("seconds=2 answered=0").unwrap(), Duration::ZERO).is_err());
+        let silence = Report::parse("seconds=2 answered=0").unwrap();
+        assert!(Measured::new(&silence, Duration::ZERO, Duration::ZERO).is_err());
     }
 }

@@ -26,7 +26,9 @@ mod netns;
 mod options;
 mod peers;
 mod process;
+mod said;
 mod scale;
+mod size;
 mod soak;
 mod speed;
 mod start;
@@ -55,6 +57,7 @@ const ROWS: &[Row] = &[
     Row { name: "start", shows: "from spawn to the first answer", measure: start::measure },
     Row { name: "idle", shows: "CPU of a server that nobody asks", measure: idle::measure },
     Row { name: "memory", shows: "what records cost, and the smallest guest", measure: memory::measure },
+    Row { name: "size", shows: "bytes of the image", measure: size::measure },
     Row { name: "exits", shows: "hvt exits per packet", measure: exits::measure },
     Row { name: "soak", shows: "memory after millions of good and bad queries", measure: soak::measure },
 ];

@@ -17,7 +17,7 @@ pub struct Options {
     pub rate: u32,
     /// How long the idle row watches.
     pub idle: Duration,
-    /// Queries of the soak row.
+    /// Queries of the soak row, malformed ones included.
     pub soak: u64,
     /// Records of the large zone.
     pub records: usize,
@@ -50,7 +50,7 @@ pub fn parse(arguments: Vec<String>) -> Result<Option<Options>, lexopt::Error> {
             Long("only") => options.only.push(parser.value()?.string()?),
             Long("rate") => options.rate = parser.value()?.parse()?,
             Long("idle-seconds") => options.idle = Duration::from_secs(parser.value()?.parse()?),
-            Long("soak-millions") => options.soak = parser.value()?.parse::<u64>()? * 1_000_000,
+            Long("queries") => options.soak = parser.value()?.parse()?,
             Long("records") => options.records = parser.value()?.parse()?,
             Long("tender") => options.tender = Some(parser.value()?.into()),
             Long("image") => options.image = Some(parser.value()?.into()),
@@ -83,7 +83,7 @@ pub fn help(rows: &[Row]) -> String {
   --rate N            queries per second where the load is paced (100000)
   --records N         records of the large zone (1000000)
   --idle-seconds N    how long the idle row watches (60)
-  --soak-millions N   queries of the soak row (5); the promise is for 100
+  --queries N         queries of the soak row (5000000); the promise is for 100000000
   --tender, --image   measure these files instead of building them
 
 rows:

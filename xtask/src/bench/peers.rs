@@ -1,4 +1,4 @@
-//! The four servers that are compared, each started the same way and pinned to the same processor.
+//! The servers that are compared, each started the same way and pinned to the same processor.
 //!
 //! NSD and Knot get one worker each, the zones that the image gets, and no rate limit: NSD's default of 200 answers
 //! a second would be measured instead of NSD.
@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use super::image::Image;
 use super::netns::{Lab, Subnet, command_in};
-use super::options::Options;
 use super::process::Process;
 use super::zones::{ORIGIN, ZoneSet};
 use super::{Bench, interrupt};
@@ -35,6 +34,8 @@ pub enum Peer {
     Floor,
     /// Our image on spt.
     Skerry,
+    /// Our image on hvt.
+    SkerryHvt,
     /// NSD with one server process.
     Nsd,
     /// Knot with one UDP worker.
@@ -55,13 +56,14 @@ pub struct Server {
 
 impl Peer {
     /// All of them, in the order of the tables.
-    pub const ALL: [Self; 4] = [Self::Floor, Self::Skerry, Self::Nsd, Self::Knot];
+    pub const ALL: [Self; 5] = [Self::Floor, Self::Skerry, Self::Nsd, Self::Knot, Self::SkerryHvt];
 
     /// Its name in tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Floor => "floor",
             Self::Skerry => "skerry",
+            Self::SkerryHvt => "skerry-hvt",
             Self::Nsd => "nsd",
             Self::Knot => "knot",
         }
@@ -73,7 +75,13 @@ impl Peer {
             Self::Floor => (1, start_floor(bench)?),
             Self::Skerry => {
                 let image = Image::build(&bench.options, &bench.lab, "spt", &zones.content)?;
-                return start_guest(bench, &image, zones, "skerry", 0, guest_memory(&bench.options, zones));
+                return start_guest(bench, &image, zones, "skerry", 0, guest_memory(zones));
+            }
+            Self::SkerryHvt => {
+                let image = Image::build(&bench.options, &bench.lab, "hvt", &zones.content)?;
+                let memory = guest_memory(zones);
+                let server = start_guest(bench, &image, zones, "skerry-hvt", 4, memory)?;
+                return Ok(Server { peer: self, ..server });
             }
             Self::Nsd => (2, start_nsd(&mut bench.lab, zones)?),
             Self::Knot => (3, start_knot(&mut bench.lab, zones)?),
@@ -132,7 +140,7 @@ pub fn start_guest(
 }
 
 /// Room for the zone, ten times its text.
-pub fn guest_memory(_options: &Options, zones: &ZoneSet) -> u32 {
+pub fn guest_memory(zones: &ZoneSet) -> u32 {
     let bytes = fs::metadata(zones.zone_file()).map_or(0, |metadata| metadata.len());
     MEMORY_MIB + (bytes * 10 / (1 << 20)) as u32
 }

@@ -4,7 +4,8 @@
 //! its children (`/proc/PID/task/TID/schedstat`, nanoseconds), plus that of the kernel's softirq thread of the
 //! server's processor. Softirq work that runs on top of a thread is charged by the kernel to that thread; on the
 //! client's processor, to the client. So a packet through a veth pair is received at the client's expense,
-//! which flatters the servers behind one.
+//! which flatters the servers behind one. [`processor`] is the cross-check: whatever the server's processor did,
+//! for whomever. On a machine that does nothing else the two agree.
 
 use std::fs;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use crate::Failure;
 pub struct Process {
     name: &'static str,
     child: Child,
+    log: PathBuf,
 }
 
 impl Process {
@@ -27,7 +29,7 @@ impl Process {
             .stdout(file)
             .spawn()
             .map_err(|error| format!("cannot start {name}: {error} ({command:?})"))?;
-        Ok(Self { name, child })
+        Ok(Self { name, child, log: log.clone() })
     }
 
     /// An error once the server has ended.
@@ -37,6 +39,11 @@ impl Process {
             Ok(Some(status)) => Err(format!("{} has ended: {status}", self.name)),
             Err(error) => Err(format!("{}: {error}", self.name)),
         }
+    }
+
+    /// What it has printed so far.
+    pub fn printed(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// The server's main process.
@@ -85,6 +92,22 @@ pub fn softirq_thread(cpu: usize) -> Duration {
     pids()
         .find(|pid| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == wanted))
         .map_or(Duration::ZERO, cpu_of)
+}
+
+/// Time that processor `cpu` was not idle, whoever used it (proc_stat(5), in ticks of 10 ms).
+pub fn processor(cpu: usize) -> Duration {
+    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let name = format!("cpu{cpu}");
+    let fields = |line: &str| -> Vec<u64> {
+        line.split_whitespace().skip(1).map_while(|word| word.parse().ok()).collect()
+    };
+    let line = text.lines().find(|line| line.split_whitespace().next() == Some(&*name));
+    // user, nice, system, idle, iowait, irq, softirq; what follows is stolen, or counted before.
+    let ticks: u64 = match line.map(fields).as_deref() {
+        Some([user, nice, system, _, _, irq, softirq, ..]) => user + nice + system + irq + softirq,
+        _ => 0,
+    };
+    Duration::from_millis(ticks * 10)
 }
 
 /// The three load averages, as the kernel prints them.

@@ -18,7 +18,7 @@ pub fn measure(bench: &mut Bench) -> Result<(), Failure> {
     for (number, records) in sizes.into_iter().enumerate() {
         let zones = ZoneSet::generate(&bench.lab.directory, records)?;
         let image = Image::build(&bench.options, &bench.lab, "spt", &zones.content)?;
-        let (tap, memory) = (format!("scale{number}"), peers::guest_memory(&bench.options, &zones));
+        let (tap, memory) = (format!("scale{number}"), peers::guest_memory(&zones));
         servers.push((peers::start_guest(bench, &image, &zones, &tap, number as u8 * 10, memory)?, zones));
     }
     let mut columns = [Column::default(), Column::default()];

@@ -5,15 +5,18 @@
 
 use std::process::Command;
 
-use super::Bench;
 use super::image::{GUEST_MAC, Image};
 use super::netns::{Lab, Subnet};
 use super::table::{Bound, Samples};
 use super::zones::{ORIGIN, ZoneSet};
+use super::{Bench, peers, said};
 use crate::Failure;
 
 /// Starts per run.
 const REPEATS: usize = 30;
+
+/// Guest memory.
+const MEMORY_MIB: u32 = 64;
 
 /// Starts the image again and again.
 pub fn measure(bench: &mut Bench) -> Result<(), Failure> {
@@ -28,10 +31,25 @@ pub fn measure(bench: &mut Bench) -> Result<(), Failure> {
     }
     let server = format!("{}:53", subnet.server()).parse().expect("a subnet's addresses are addresses");
     let query = format!("ns1.{ORIGIN}. A ANSWER");
-    let times = bench.programs.first_answers(server, &query, REPEATS, &image.words(64, "start", subnet));
+    let times =
+        bench.programs.first_answers(server, &query, REPEATS, &image.words(MEMORY_MIB, "start", subnet));
     bench.lab.remove_link("start");
     let milliseconds: Samples = times?.into_iter().map(|microseconds| microseconds / 1000.0).collect();
     println!("  {REPEATS} starts, ms: {milliseconds}; image {} bytes with its zone", image.bytes());
     bench.promises.note("start to first answer, ms", milliseconds.median(), Bound::AtMost(10.0));
+    inside(bench, &image, &zones)
+}
+
+/// From the image's first instruction to its sockets, as the image says: without tender, client and wire.
+fn inside(bench: &mut Bench, image: &Image, zones: &ZoneSet) -> Result<(), Failure> {
+    let mut milliseconds = Samples::default();
+    for _ in 0..bench.options.rounds.max(5) {
+        let server = peers::start_guest(bench, image, zones, "start", 0, MEMORY_MIB)?;
+        let after = said::serving_after(&server.process.printed());
+        server.stop(&bench.lab);
+        milliseconds.push(after.ok_or("the image has not said when it was serving")? / 1000.0);
+    }
+    println!("  inside the guest, ms: {milliseconds}");
+    bench.promises.note("guest entry to serving, ms", milliseconds.median(), Bound::AtMost(1.0));
     Ok(())
 }

@@ -91,12 +91,12 @@ impl Promises {
         let rows: Vec<Vec<String>> = self.0.iter().map(Self::row).collect();
         print(&["", "what", "measured", "promised"], &rows);
         let broken = self.0.iter().filter(|(_, value, bound)| !bound.holds(*value)).count();
-        println!("{} hold, {broken} do not", self.0.len() - broken);
+        println!("{} met, {broken} not", self.0.len() - broken);
         if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 
     fn row((what, value, bound): &(String, f64, Bound)) -> Vec<String> {
-        let verdict = if bound.holds(*value) { "holds" } else { "BROKEN" };
+        let verdict = if bound.holds(*value) { "OK" } else { "NOT MET" };
         vec![verdict.into(), what.clone(), readable(*value), bound.to_string()]
     }
 }
