@@ -153,9 +153,24 @@ fn take_additional(rest: &mut &[u8]) -> Option<Extra> {
             let keepalive = version == 0 && has_keepalive(data)?;
             Some(Extra::Opt(Edns { payload, version, dnssec_ok, keepalive }))
         }
-        RecordType::TSIG => Some(Extra::Signature),
+        RecordType::TSIG => is_signature(header, data)?.then_some(Extra::Signature),
         _ => None,
     }
+}
+
+/// RFC 8945 §4.2: class ANY, no TTL, and data that is algorithm, time, fudge, MAC, identifier, error and other data.
+fn is_signature(header: &[u8; 10], data: &[u8]) -> Option<bool> {
+    const TIME_AND_FUDGE: usize = 8;
+    const IDENTIFIER_AND_ERROR: usize = 4;
+    let rest = data.get(skip_name(data)? + TIME_AND_FUDGE..)?;
+    let rest = skip_counted(rest)?.get(IDENTIFIER_AND_ERROR..)?;
+    Some(header[2..8] == [0, CLASS_ANY as u8, 0, 0, 0, 0] && skip_counted(rest)?.is_empty())
+}
+
+/// What is behind a length of two octets and so many octets.
+fn skip_counted(octets: &[u8]) -> Option<&[u8]> {
+    let (length, rest) = octets.split_first_chunk()?;
+    rest.get(usize::from(u16::from_be_bytes(*length))..)
 }
 
 /// The octets that a name takes, be it compressed.

@@ -201,6 +201,21 @@ fn messages_that_are_no_good_queries() {
     check_message(Transport::Udp, &with_more, &["FORMERR"]);
 }
 
+#[test]
+fn signatures_that_nobody_can_check() {
+    let signed = |class: u8, data: &[u8]| {
+        let mut query = query("ns1.edge.test", A);
+        query[11] = 1;
+        query.extend([1, b'k', 0, 0, 250, 0, class, 0, 0, 0, 0, 0, data.len() as u8]);
+        query.extend(data);
+        query
+    };
+    let data = [0, 0, 0, 0x60, 0, 0, 0, 1, 44, 0, 2, 0xAA, 0xBB, 0x12, 0x34, 0, 0, 0, 0];
+    check_message(Transport::Udp, &signed(255, &data), &["NOTAUTH"]);
+    check_message(Transport::Udp, &signed(1, &data), &["FORMERR"]);
+    check_message(Transport::Udp, &signed(255, &data[..data.len() - 1]), &["FORMERR"]);
+}
+
 /// A query with an OPT record.
 fn with_opt(name: &str, version: u8, options: &[u8]) -> Vec<u8> {
     let mut query = query(name, A);
