@@ -42,7 +42,7 @@ const fn follow_neither(
 }
 
 /// All there are. The reply of a peer that did not reply, or not so that it can be read, is an empty one.
-pub static RULES: [Rule; 35] = [
+pub static RULES: [Rule; 36] = [
     // What both peers do otherwise, or each in its own way.
     follow_neither(
         Kind::Nsd,
@@ -242,6 +242,10 @@ pub static RULES: [Rule; 35] = [
         |case, _, _| *case.difference == Difference::Malformed(false, TWICE.to_string()),
     ),
     follow_nsd(
+        "BADVERS before the options of that version are looked at (RFC 6891 6.1.3), Knot says FORMERR for them",
+        |_, ours, theirs| ours.rcode == BADVERS && theirs.rcode == FORMERR,
+    ),
+    follow_nsd(
         "glue is for referrals only (RFC 2181 5.4.1), Knot also adds it beside MX and SRV records",
         |case, ours, _| {
             let addresses = matches!(case.difference, Difference::Section(2, ours, theirs)
@@ -302,7 +306,11 @@ fn any_in_full(case: &Case<'_>, ours: &Reply, theirs: &Reply) -> bool {
     ours.question_type() == Some(ANY)
         && (more || ours.truncated())
         && match case.difference {
-            Difference::Section(0 | 2, _, theirs) => theirs.is_empty() || ours.truncated(),
+            Difference::Section(0, _, theirs) => theirs.is_empty() || ours.truncated(),
+            // The shorter answer of the peer may leave room for more.
+            Difference::Section(2, _, added) => {
+                added.is_empty() || ours.truncated() || theirs.sections[0].len() < ours.sections[0].len()
+            }
             Difference::Flags(..) => {
                 flags(case, TC) || ours.question_class() == Some(CLASS_ANY) && flags(case, TC | AA)
             }
