@@ -288,7 +288,8 @@ fn bare_error(ours: &Reply) -> bool {
 fn negative_without_room(case: &Case<'_>, ours: &Reply, theirs: &Reply) -> bool {
     let only = if ours.question_class() == Some(CLASS_ANY) { TC | AA } else { TC };
     let same = ours.sections == theirs.sections && ours.sections[1].is_empty();
-    flags(case, only) && ours.truncated() && !theirs.truncated() && same
+    let negative = ours.sections[0].iter().all(|record| matches!(record.rtype, 5 | 39));
+    flags(case, only) && ours.truncated() && !theirs.truncated() && same && negative
 }
 
 /// The opcodes 4 and 5.
