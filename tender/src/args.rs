@@ -125,8 +125,15 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, F
 
 impl Options {
     fn option(&mut self, argument: &OsStr) -> Result<(), Failure> {
-        let (option, value) = split_at_equals(argument)
-            .ok_or_else(|| Failure::usage(format!("unknown option {}; try --help", argument.display())))?;
+        let unknown = || Failure::usage(format!("unknown option {}; try --help", argument.display()));
+        let Some((option, value)) = split_at_equals(argument) else {
+            let known = argument.to_str().is_some_and(is_known);
+            return Err(if known {
+                malformed(argument, "a value must follow, behind a =")
+            } else {
+                unknown()
+            });
+        };
         let (kind, name) = option.split_once(':').map_or((option, None), |(kind, name)| (kind, Some(name)));
         match (kind, name) {
             ("--mem", None) => self.memory = memory(argument, text(value)?)?,
@@ -142,7 +149,7 @@ impl Options {
             ("--block-sector-size", Some(name)) => {
                 add(&mut self.block_sizes, argument, name, block_size(argument, text(value)?)?)?;
             }
-            _ => return Err(Failure::usage(format!("unknown option {}; try --help", argument.display()))),
+            _ => return Err(unknown()),
         }
         Ok(())
     }
@@ -154,6 +161,12 @@ impl Options {
         self.published.push(published(argument, value)?);
         Ok(())
     }
+}
+
+/// Whether this is an option, but for its value.
+fn is_known(option: &str) -> bool {
+    const NAMED: [&str; 4] = ["--net:", "--net-mac:", "--block:", "--block-sector-size:"];
+    option == "--mem" || NAMED.iter().any(|prefix| option.starts_with(prefix))
 }
 
 fn split_at_equals(argument: &OsStr) -> Option<(&str, &OsStr)> {
@@ -311,11 +324,11 @@ mod tests {
 
     #[test]
     fn unknown_options_are_named() {
-        for line in
-            ["--memory=1 i", "--mem 1 i", "-m i", "--net=tap0 i", "--mem:x=1 i", "--dumpcore=. i", "- i"]
-        {
+        for line in ["--memory=1 i", "-m i", "--net=tap0 i", "--mem:x=1 i", "--dumpcore=. i", "- i"] {
             refuse(line, 64, &format!("unknown option {}", line.split(' ').next().expect("split gives one")));
         }
+        refuse("--mem 1 i", 64, "malformed option --mem: a value must follow");
+        refuse("--net:service tap0 i", 64, "malformed option --net:service: a value must follow");
     }
 
     #[test]
