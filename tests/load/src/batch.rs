@@ -1,39 +1,34 @@
-//! Datagrams in bulk: one system call takes or sends up to [`BATCH`] of them.
+//! Datagrams in bulk: one system call takes up to [`BATCH`] of them, or sends those of one length.
 //!
-//! A generator has to be cheaper per packet than the server it loads, and the system call is what can be shared.
-//! Segmentation offload (one buffer, many datagrams) would be cheaper still, but the server would then receive
-//! one large packet where the world sends it many small ones.
+//! A generator has to be cheaper per packet than the server it loads. Datagrams of one length leave as one buffer,
+//! which the kernel cuts up (UDP_SEGMENT, Linux 6.11 for an interface without checksum offload). It must do so before
+//! the interface: the world sends a server many small packets, not one large one. A TAP cannot take a large one; of a
+//! veth pair it has to be asked (`ip link set .. gso_max_segs 1`).
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
 
 use nix::errno::Errno;
-use nix::sys::socket::{MsgFlags, MultiHeaders, MultiResults, recvmmsg, sendmmsg};
+use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, recvmmsg, sendmsg};
 
 use crate::limits::{ANSWER_BYTES, BATCH, QUERY_BYTES};
 
-/// Messages that wait to be sent over one connected socket.
+/// Messages that wait to be sent over one connected socket, those of one length together.
+#[derive(Default)]
 pub struct Outgoing {
-    messages: Box<[[u8; QUERY_BYTES]]>,
-    lengths: [usize; BATCH],
+    runs: Vec<Run>,
     count: usize,
-    headers: MultiHeaders<()>,
 }
 
-impl Default for Outgoing {
-    fn default() -> Self {
-        Self {
-            messages: vec![[0; QUERY_BYTES]; BATCH].into(),
-            lengths: [0; BATCH],
-            count: 0,
-            headers: MultiHeaders::preallocate(BATCH, None),
-        }
-    }
+/// Messages of one length, one after the other.
+struct Run {
+    length: u16,
+    bytes: Vec<u8>,
 }
 
 impl Outgoing {
-    /// Whether another message fits before [`Outgoing::send`].
+    /// Whether [`Outgoing::send`] is due before another message.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.count == BATCH
@@ -41,24 +36,30 @@ impl Outgoing {
 
     /// Appends `message` with `id` in its first two bytes. It is at least 2 and at most [`QUERY_BYTES`] long.
     pub fn push(&mut self, message: &[u8], id: u16) {
-        let copy = &mut self.messages[self.count];
-        copy[..message.len()].copy_from_slice(message);
-        copy[..2].copy_from_slice(&id.to_be_bytes());
-        self.lengths[self.count] = message.len();
+        let length = message.len() as u16;
+        let at = self.runs.iter().position(|run| run.length == length).unwrap_or_else(|| {
+            self.runs.push(Run { length, bytes: Vec::with_capacity(BATCH * QUERY_BYTES) });
+            self.runs.len() - 1
+        });
+        let bytes = &mut self.runs[at].bytes;
+        bytes.extend(id.to_be_bytes());
+        bytes.extend_from_slice(&message[2..]);
         self.count += 1;
     }
 
     /// Sends what was pushed and returns how many the socket took. The rest is forgotten: it is lost on the way,
     /// as it would be in a full queue further on.
     pub fn send(&mut self, socket: &UdpSocket) -> io::Result<usize> {
-        let count = std::mem::take(&mut self.count);
-        if count == 0 {
-            return Ok(0);
+        self.count = 0;
+        let mut sent = 0;
+        for run in self.runs.iter_mut().filter(|run| !run.bytes.is_empty()) {
+            let segments = [ControlMessage::UdpGsoSegments(&run.length)];
+            let slices = [IoSlice::new(&run.bytes)];
+            let result = sendmsg::<()>(socket.as_raw_fd(), &slices, &segments, MsgFlags::MSG_DONTWAIT, None);
+            sent += result.or_else(forgive)? / usize::from(run.length);
+            run.bytes.clear();
         }
-        let slices: [[IoSlice<'_>; 1]; BATCH] =
-            std::array::from_fn(|at| [IoSlice::new(&self.messages[at][..self.lengths[at]])]);
-        let flags = MsgFlags::MSG_DONTWAIT;
-        taken(sendmmsg(socket.as_raw_fd(), &mut self.headers, &slices[..count], [None; BATCH], [], flags))
+        Ok(sent)
     }
 }
 
@@ -105,10 +106,6 @@ impl Incoming {
     }
 }
 
-fn taken(results: nix::Result<MultiResults<'_, ()>>) -> io::Result<usize> {
-    results.map_or_else(forgive, |results| Ok(results.count()))
-}
-
 /// Errors that mean "nothing now": an empty or full queue, and a server that is not there yet or any more.
 fn forgive(error: Errno) -> io::Result<usize> {
     match error {
@@ -129,15 +126,20 @@ mod tests {
         right.connect(left.local_addr().unwrap()).unwrap();
         let (mut outgoing, mut incoming) = (Outgoing::default(), Incoming::default());
         for id in 0..BATCH as u16 {
-            outgoing.push(&[9; 20][..2 + usize::from(id % 18)], id);
+            outgoing.push(&[9; 20][..12 + usize::from(id % 3)], id);
         }
         assert!(outgoing.is_full());
         assert_eq!(outgoing.send(&left).unwrap(), BATCH);
         assert_eq!(outgoing.send(&left).unwrap(), 0, "what was sent is not sent again");
         assert_eq!(incoming.receive(&right).unwrap(), BATCH);
-        for (id, message) in incoming.messages().enumerate() {
-            assert_eq!((message.len(), &message[..2]), (2 + id % 18, &(id as u16).to_be_bytes()[..]));
+        let mut ids: Vec<u16> = Vec::new();
+        for message in incoming.messages() {
+            let id = u16::from_be_bytes([message[0], message[1]]);
+            assert_eq!(message.len(), 12 + usize::from(id % 3), "each has the length it was pushed with");
+            ids.push(id);
         }
+        ids.sort_unstable();
+        assert!(ids.into_iter().eq(0..BATCH as u16), "each arrives once");
         assert_eq!(incoming.receive(&right).unwrap(), 0, "an empty queue is no error");
     }
 }

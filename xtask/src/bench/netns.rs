@@ -87,6 +87,8 @@ impl Lab {
         let peer = format!("{name}-server");
         let pair = ["link", "add", name, "netns", Self::CLIENT, "type", "veth", "peer", "name", &peer];
         ip(&[&pair[..], &["netns", &namespace]].concat())?;
+        // The generator's datagrams cross one by one, as from another machine.
+        ip(&["-n", Self::CLIENT, "link", "set", name, "gso_max_segs", "1"])?;
         ip(&["-n", &namespace, "address", "add", &format!("{}/24", subnet.server()), "dev", &peer])?;
         ip(&["-n", &namespace, "link", "set", &peer, "up"])?;
         self.bring_up(name, subnet)?;
