@@ -30,7 +30,14 @@ pub fn measure(bench: &mut Bench) -> Result<(), Failure> {
     let zones = ZoneSet::generate(&bench.lab.directory, 1000)?;
     let image = Image::build(&bench.options, &bench.lab, "hvt", &zones.content)?;
     let server = peers::start_guest(bench, &image, &zones, "hvt", 0, 64)?;
-    let before = exits(&counters, server.process.pid())?;
+    let before = match exits(&counters, server.process.pid()) {
+        Ok(before) => before,
+        Err(reason) => {
+            println!("  SKIPPED: {reason}");
+            server.stop(&bench.lab);
+            return Ok(());
+        }
+    };
     let paces = [("saturated", Pace::Saturating), ("1000 q/s", Pace::Rate(1000))];
     let mut last = before;
     for (name, pace) in paces {
@@ -56,6 +63,7 @@ fn exits(counters: &Path, pid: u32) -> Result<u64, Failure> {
         .flatten()
         .find(|entry| entry.file_name().to_string_lossy().starts_with(&prefix))
         .ok_or("KVM counts nothing for this guest")?;
-    let text = fs::read_to_string(machine.path().join("exits")).unwrap_or_default();
+    let path = machine.path().join("exits");
+    let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     text.trim().parse().map_err(|_| format!("not a count of exits: '{text}'"))
 }

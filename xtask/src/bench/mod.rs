@@ -40,7 +40,7 @@ use std::process::ExitCode;
 use crate::Failure;
 use netns::Lab;
 use options::Options;
-use table::Promises;
+use table::{Bound, Promises};
 
 /// A row: its name for `--only`, what it shows, how it is measured.
 struct Row {
@@ -88,7 +88,11 @@ pub fn run(arguments: Vec<String>) -> Result<ExitCode, Failure> {
     for row in ROWS {
         if bench.options.only.is_empty() || bench.options.only.iter().any(|name| name == row.name) {
             println!("\n{}: {}", row.name, row.shows);
-            (row.measure)(&mut bench).map_err(|failure| format!("{}: {failure}", row.name))?;
+            if let Err(failure) = (row.measure)(&mut bench) {
+                interrupt::check()?;
+                println!("  FAILED: {failure}");
+                bench.promises.note(format!("the row '{}'", row.name), f64::NAN, Bound::AtLeast(0.0));
+            }
         }
     }
     Ok(bench.promises.print())

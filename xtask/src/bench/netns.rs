@@ -62,6 +62,8 @@ impl Lab {
 
     /// A TAP in the client's namespace that a server attaches to.
     pub fn add_tap(&self, name: &str, subnet: Subnet) -> Result<(), Failure> {
+        // What a row that failed has left.
+        self.remove_link(name);
         ip(&["-n", Self::CLIENT, "tuntap", "add", name, "mode", "tap"])?;
         self.bring_up(name, subnet)
     }
@@ -84,6 +86,7 @@ impl Lab {
     pub fn add_veth(&mut self, name: &str, subnet: Subnet) -> Result<String, Failure> {
         let namespace = format!("{PREFIX}-{name}");
         self.add_namespace(&namespace)?;
+        self.remove_link(name);
         let peer = format!("{name}-server");
         let pair = ["link", "add", name, "netns", Self::CLIENT, "type", "veth", "peer", "name", &peer];
         ip(&[&pair[..], &["netns", &namespace]].concat())?;
