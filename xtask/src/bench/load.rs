@@ -53,6 +53,8 @@ pub struct Measured {
     pub cpu: f64,
     /// Share of its processor that the server used.
     pub busy: f64,
+    /// Share of the time that the server was running, or would have been if others had not had its processor.
+    pub ready: f64,
     /// Share of its processor that was used at all, by the server or by others.
     pub core: f64,
     /// Queries sent, malformed ones included.
@@ -120,13 +122,12 @@ impl Programs {
             Pace::Saturating => drop(command.args(["--sockets", SOCKETS, "--window", WINDOW])),
             Pace::Rate(rate) => drop(command.args(["--rate", &rate.to_string()])),
         }
-        if server.peer == super::peers::Peer::Floor {
+        if server.peer.is_echo() {
             command.arg("--echo");
         }
-        let (before, core) = (clock(server), process::processor(SERVER_CPU));
+        let before = Clocks::read(server);
         let report = finish(start(&mut command)?, duration + OVERTIME)?;
-        let used = clock(server).saturating_sub(before);
-        Measured::new(&report, used, process::processor(SERVER_CPU).saturating_sub(core))
+        Measured::new(&report, Clocks::read(server).since(before))
     }
 
     /// Opens `connections` TCP connections, then asks over a few of them; the same clocks, and the frames.
@@ -150,15 +151,13 @@ impl Programs {
             finish(running, OVERTIME)?;
             return Err(format!("connections did not open: '{line}'"));
         }
-        let core = process::processor(SERVER_CPU);
-        let (before, frames) = (clock(server), lab.frames(&server.interface)?);
+        let (before, frames) = (Clocks::read(server), lab.frames(&server.interface)?);
         let mut input = running.child.stdin.take().expect("stdin was asked for");
         input.write_all(b"go\n").map_err(|error| format!("connections: {error}"))?;
         let report = finish(running, duration + OVERTIME)?;
-        let used = clock(server).saturating_sub(before);
+        let used = Clocks::read(server).since(before);
         let frames = (lab.frames(&server.interface)? - frames) as f64;
-        let core = process::processor(SERVER_CPU).saturating_sub(core);
-        Ok((Measured::new(&report, used, core)?, frames))
+        Ok((Measured::new(&report, used)?, frames))
     }
 
     /// Starts `words` `repeats` times and returns the microseconds to the first answer of each.
@@ -184,7 +183,7 @@ impl Programs {
 }
 
 impl Measured {
-    fn new(report: &Report, used: Duration, core: Duration) -> Result<Self, Failure> {
+    fn new(report: &Report, used: Clocks) -> Result<Self, Failure> {
         let (answered, seconds) = (report.get("answered"), report.get("seconds"));
         if answered == 0.0 || seconds == 0.0 {
             return Err(format!("no answer came: {report:?}"));
@@ -193,18 +192,43 @@ impl Measured {
         Ok(Self {
             answered,
             rate: answered / seconds,
-            cpu: used.as_secs_f64() * 1e6 / answered,
-            busy: used.as_secs_f64() / seconds,
-            core: core.as_secs_f64() / seconds,
+            cpu: used.server.as_secs_f64() * 1e6 / answered,
+            busy: used.server.as_secs_f64() / seconds,
+            ready: (used.server + used.waited).as_secs_f64() / seconds,
+            core: used.core.as_secs_f64() / seconds,
             sent: report.get("sent") + report.get("malformed_sent"),
             right: (answered - report.get("wrong")) / asked,
         })
     }
 }
 
-/// What the server has used so far, as [`process`] defines it.
-fn clock(server: &Server) -> Duration {
-    server.process.cpu() + process::softirq_thread(SERVER_CPU)
+/// Clocks at one moment, or the difference of two.
+#[derive(Clone, Copy, Default)]
+struct Clocks {
+    /// What the server has used so far, as [`process`] defines it.
+    server: Duration,
+    /// What it has waited for its processor.
+    waited: Duration,
+    /// What its processor was used by anybody.
+    core: Duration,
+}
+
+impl Clocks {
+    fn read(server: &Server) -> Self {
+        Self {
+            server: server.process.cpu() + process::softirq_thread(SERVER_CPU),
+            waited: server.process.waited(),
+            core: process::processor(SERVER_CPU),
+        }
+    }
+
+    fn since(self, before: Self) -> Self {
+        Self {
+            server: self.server.saturating_sub(before.server),
+            waited: self.waited.saturating_sub(before.waited),
+            core: self.core.saturating_sub(before.core),
+        }
+    }
 }
 
 /// A load program and its output; killed if it is dropped before it has ended.
@@ -251,11 +275,12 @@ mod tests {
     #[test]
     fn a_report_is_numbers_by_name() {
         let report = Report::parse("seconds=2 answered=1000 wrong=10 lost=0").unwrap();
-        let measured = Measured::new(&report, Duration::from_secs(1), Duration::ZERO).unwrap();
+        let used = Clocks { server: Duration::from_secs(1), ..Clocks::default() };
+        let measured = Measured::new(&report, used).unwrap();
         assert_eq!((measured.rate, measured.cpu, measured.busy, measured.right), (500.0, 1000.0, 0.5, 0.99));
         assert!(Report::parse("").is_err());
         assert!(Report::parse("generator: no such file").is_err());
         let silence = Report::parse("seconds=2 answered=0").unwrap();
-        assert!(Measured::new(&silence, Duration::ZERO, Duration::ZERO).is_err());
+        assert!(Measured::new(&silence, Clocks::default()).is_err());
     }
 }

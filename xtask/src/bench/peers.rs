@@ -32,6 +32,8 @@ const START_PATIENCE: Duration = Duration::from_secs(120);
 pub enum Peer {
     /// `floor`: one read and one write per frame, nothing else.
     Floor,
+    /// The same behind a filter of system calls, as a guest on spt is.
+    FloorSandboxed,
     /// Our image on spt.
     Skerry,
     /// Our image on hvt.
@@ -56,12 +58,14 @@ pub struct Server {
 
 impl Peer {
     /// All of them, in the order of the tables.
-    pub const ALL: [Self; 5] = [Self::Floor, Self::Skerry, Self::Nsd, Self::Knot, Self::SkerryHvt];
+    pub const ALL: [Self; 6] =
+        [Self::Floor, Self::Skerry, Self::Nsd, Self::Knot, Self::FloorSandboxed, Self::SkerryHvt];
 
     /// Its name in tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Floor => "floor",
+            Self::FloorSandboxed => "floor-filter",
             Self::Skerry => "skerry",
             Self::SkerryHvt => "skerry-hvt",
             Self::Nsd => "nsd",
@@ -72,7 +76,8 @@ impl Peer {
     /// Starts it with `zones` and waits until it answers.
     pub fn start(self, bench: &mut Bench, zones: &ZoneSet) -> Result<Server, Failure> {
         let (number, process) = match self {
-            Self::Floor => (1, start_floor(bench)?),
+            Self::Floor => (1, self.start_floor(bench, Subnet(1), &[])?),
+            Self::FloorSandboxed => (5, self.start_floor(bench, Subnet(5), &["--sandbox"])?),
             Self::Skerry => {
                 let image = Image::build(&bench.options, &bench.lab, "spt", &zones.content)?;
                 return start_guest(bench, &image, zones, "skerry", 0, guest_memory(zones));
@@ -94,6 +99,23 @@ impl Peer {
         };
         server.wait_until_serving(bench, zones)?;
         Ok(server)
+    }
+}
+
+impl Peer {
+    /// Whether it sends back what it gets.
+    pub fn is_echo(self) -> bool {
+        matches!(self, Self::Floor | Self::FloorSandboxed)
+    }
+
+    fn start_floor(self, bench: &Bench, subnet: Subnet, arguments: &[&str]) -> Result<Process, Failure> {
+        let name = self.name();
+        let mut command = command_in(Lab::CLIENT, Some(SERVER_CPU), &bench.programs.floor.to_string_lossy());
+        command.arg(name).args(arguments);
+        let log = bench.lab.directory.join(format!("{name}.log"));
+        let process = Process::start(name, &mut command, &log)?;
+        bench.lab.bring_up(name, subnet)?;
+        Ok(process)
     }
 }
 
@@ -148,14 +170,6 @@ pub fn guest_memory(zones: &ZoneSet) -> u32 {
 fn address(subnet: Subnet) -> SocketAddr {
     let address: IpAddr = subnet.server().parse().expect("a subnet's addresses are addresses");
     SocketAddr::new(address, 53)
-}
-
-fn start_floor(bench: &Bench) -> Result<Process, Failure> {
-    let name = Peer::Floor.name();
-    let mut command = command_in(Lab::CLIENT, Some(SERVER_CPU), &bench.programs.floor.to_string_lossy());
-    let process = Process::start(name, command.arg(name), &bench.lab.directory.join("floor.log"))?;
-    bench.lab.bring_up(name, Subnet(1))?;
-    Ok(process)
 }
 
 fn start_nsd(lab: &mut Lab, zones: &ZoneSet) -> Result<Process, Failure> {

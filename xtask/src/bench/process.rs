@@ -56,6 +56,11 @@ impl Process {
         family(self.child.id()).into_iter().map(cpu_of).sum()
     }
 
+    /// Time that threads of the server were ready to run and another had the processor.
+    pub fn waited(&self) -> Duration {
+        family(self.child.id()).into_iter().map(|pid| schedule_of(pid, 1)).sum()
+    }
+
     /// Times a thread of the server has left the processor, voluntarily or not.
     pub fn context_switches(&self) -> u64 {
         let status = family(self.child.id()).into_iter().flat_map(|pid| tasks(pid, "status"));
@@ -147,8 +152,13 @@ fn tasks(pid: u32, file: &str) -> Vec<String> {
 }
 
 fn cpu_of(pid: u32) -> Duration {
-    let first = |text: &String| text.split_whitespace().next().and_then(|word| word.parse::<u64>().ok());
-    Duration::from_nanos(tasks(pid, "schedstat").iter().filter_map(first).sum())
+    schedule_of(pid, 0)
+}
+
+/// Time in a field of `schedstat`: 0 running, 1 waiting for a processor.
+fn schedule_of(pid: u32, field: usize) -> Duration {
+    let time = |text: &String| text.split_whitespace().nth(field)?.parse::<u64>().ok();
+    Duration::from_nanos(tasks(pid, "schedstat").iter().filter_map(time).sum())
 }
 
 fn resident_of(pid: u32) -> u64 {
