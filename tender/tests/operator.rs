@@ -61,6 +61,14 @@ fn devices_that_cannot_be_had_are_named() {
     let missing = ["network interface tap54321: does not exist", "ip tuntap add"];
     check(&["--net:service=tap54321"], &image, 1, &missing);
     check(&["--net:service=@77"], &image, 1, &["network 'service': descriptor @77", "Bad file descriptor"]);
+    let shell = format!(
+        "exec '{}' --net:service=@9 --block:storage=/nonexistent '{}' 9</dev/null",
+        env!("CARGO_BIN_EXE_skerry-tender"),
+        image.path()
+    );
+    let output = std::process::Command::new("/bin/sh").args(["-c", &shell]).output().expect("a shell");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("descriptor @9: neither a TAP nor a socket that keeps frames apart"), "{text}");
     let image = self::image(Target::Spt, &["storage"]);
     let nowhere = "--block:storage=/nonexistent/file";
     check(&[nowhere], &image, 1, &["block device 'storage': /nonexistent/file: cannot be opened"]);

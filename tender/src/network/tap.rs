@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use rustix::fs::{Mode, OFlags};
+use rustix::net::{SocketType, sockopt};
 
 use crate::failure::Failure;
 use crate::limits::{INTERFACE_NAME_SIZE, USER_MTU};
@@ -29,7 +30,11 @@ pub fn open(name: &str) -> Result<(RawFd, u16), Failure> {
     }
     let tun =
         rustix::fs::open("/dev/net/tun", OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())
-            .map_err(|error| failure(format!("/dev/net/tun cannot be opened: {error}")))?;
+            .map_err(|error| {
+                failure(format!(
+                    "/dev/net/tun cannot be opened: {error}; let your user open it, or use --publish, which needs no rights"
+                ))
+            })?;
     attach(&tun, name).map_err(|error| {
         let advice = match error.raw_os_error() {
             Some(libc::EPERM) => "; let your user own it: ip tuntap add NAME mode tap user USER",
@@ -55,8 +60,13 @@ pub fn adopt(fd: RawFd) -> io::Result<(RawFd, u16)> {
     let mut request = Request::new("");
     // SAFETY: TUNGETIFF writes an ifreq; other kinds of descriptor refuse with an error.
     let is_tap = unsafe { libc::ioctl(fd, libc::TUNGETIFF, &raw mut request) } == 0;
-    let mtu = if is_tap { request.mtu_of(&control_socket()?)? } else { USER_MTU as u16 };
-    Ok((fd, mtu))
+    if is_tap {
+        return Ok((fd, request.mtu_of(&control_socket()?)?));
+    }
+    match sockopt::socket_type(borrowed) {
+        Ok(SocketType::SEQPACKET | SocketType::DGRAM | SocketType::RAW) => Ok((fd, USER_MTU as u16)),
+        _ => Err(io::Error::other("neither a TAP nor a socket that keeps frames apart")),
+    }
 }
 
 /// `struct ifreq`: a name and a union, of which these are the parts used here.
