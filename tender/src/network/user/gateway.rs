@@ -110,7 +110,9 @@ impl Gateway {
     fn wait(&mut self, events: &mut Vec<Event>) -> io::Result<bool> {
         let arp = self.guest.poll_at(Instant::now());
         let arp = arp.map(|at| at.saturating_duration_since(Instant::now()));
-        let timeout = [arp, self.connections.poll_delay()].into_iter().flatten().min().map(timespec);
+        // Places that became free after the last look at those who wait for one: nobody else would wake us for them.
+        let accept = self.can_accept().then_some(Duration::ZERO);
+        let timeout = [accept, arp, self.connections.poll_delay()].into_iter().flatten().min().map(timespec);
         match epoll::wait(&self.set, rustix::buffer::spare_capacity(events), timeout.as_ref()) {
             Ok(_) => {}
             Err(rustix::io::Errno::INTR) => events.clear(),
@@ -151,6 +153,11 @@ impl Gateway {
         }
         self.connections.poll(&mut self.wire);
         Ok(())
+    }
+
+    /// Whether a connection may wait that there is room for.
+    fn can_accept(&self) -> bool {
+        self.guest.mac().is_some() && self.waiting.contains(&true) && self.connections.has_room()
     }
 
     fn accept(&mut self) -> io::Result<()> {
