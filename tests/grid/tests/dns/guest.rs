@@ -11,8 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Longest wait for anything: hvt without VT-x emulates the image's first instructions.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Longest wait for anything: hvt without VT-x emulates the image's first instructions, and a machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What the image prints when it answers.
 const READY: &str = "INFO dns::service: serving ";

