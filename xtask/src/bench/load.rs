@@ -168,9 +168,7 @@ impl Programs {
         repeats: usize,
         words: &[String],
     ) -> Result<Vec<f64>, Failure> {
-        // A start is a few milliseconds, the time slices of others are four each: it does not wait for them.
-        let mut command = command_in(Lab::CLIENT, None, "chrt");
-        command.args(["--rr", "1"]).arg(&self.first);
+        let mut command = command_in(Lab::CLIENT, None, &self.first.to_string_lossy());
         command.args(["--server", &server.to_string(), "--repeats", &repeats.to_string(), query, "--"]);
         let mut running = start(command.args(words))?;
         let mut text = String::new();

@@ -2,6 +2,8 @@
 //!
 //! The client knows the guest's Ethernet address beforehand: an address resolution that fails is repeated by Linux
 //! after a second, which would be measured instead.
+//!
+//! On a machine that does other work it takes whole time slices longer, whatever the priority of those measured here.
 
 use std::process::Command;
 
