@@ -2,6 +2,7 @@
 
 use crate::{Failure, cargo, image};
 use std::{
+    os::unix::process::CommandExt,
     path::PathBuf,
     process::{Command, ExitCode},
 };
@@ -35,8 +36,8 @@ pub fn run(arguments: Vec<String>) -> Result<ExitCode, Failure> {
     for line in &description.try_next {
         eprintln!("try     {line}");
     }
-    let status = command.status().map_err(|error| format!("cannot start {command:?}: {error}"))?;
-    Ok(status.code().map_or(ExitCode::FAILURE, |code| ExitCode::from(code as u8)))
+    // The tender takes this process's place, so that a signal sent here reaches it.
+    Err(format!("cannot start {command:?}: {}", command.exec()))
 }
 
 fn parse(arguments: Vec<String>) -> Result<(String, Options), lexopt::Error> {

@@ -50,6 +50,8 @@ pub fn run(arguments: Vec<String>) -> Result<ExitCode, Failure> {
         return Err("image takes a service and a target, such as: cargo xtask image dns spt".into());
     };
     let path = build(&Description::load(service)?, target, &options)?;
+    // What runs it, so that the next thing typed can be that.
+    println!("tender  {}", cargo::build_tender()?.display());
     println!("bytes   {}", read(&path)?.len());
     println!("sha256  {}", digest(&path)?);
     println!("{}", path.display());
