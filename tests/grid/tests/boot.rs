@@ -3,6 +3,9 @@
 //! They need the images and the tender, which `cargo xtask test` builds first; a plain `cargo test` shows them as ignored.
 //! No root: interfaces are packet sockets whose other end the test holds.
 
+#[macro_use]
+mod every_target;
+
 use rustix::{
     io::{read, write},
     net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt},
@@ -268,25 +271,6 @@ fn memory_limit(target: &str) {
 
 fn deadlock(target: &str) {
     check(target, &["deadlock"], ABORT, &["panic: deadlock: the only thread waits for itself"]);
-}
-
-/// One test per behaviour and target.
-macro_rules! grid {
-    ($($target:ident: $($behaviour:ident)*;)*) => {
-        $(mod $target {
-            $(#[test]
-            #[ignore = "needs images: cargo xtask test"]
-            fn $behaviour() {
-                super::$behaviour(stringify!($target));
-            })*
-        })*
-    };
-}
-
-macro_rules! every_target {
-    ($($behaviour:ident)*) => {
-        grid! { spt: $($behaviour)*; hvt: $($behaviour)*; }
-    };
 }
 
 every_target! {

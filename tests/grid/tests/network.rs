@@ -3,6 +3,9 @@
 //!
 //! Like the boot grid it needs what `cargo xtask test` builds; a plain `cargo test` shows it as ignored.
 
+#[macro_use]
+mod every_target;
+
 use runtime::{
     network::{Device, Fixed, Network, Settings, Source, SystemClock, TcpOptions, TcpStream},
     resolver::{LookupError, Resolver, kind},
@@ -236,22 +239,6 @@ fn idle(target: &str) {
     });
 }
 
-macro_rules! targets {
-    ($($target:ident)*) => {$(
-        mod $target {
-            #[test]
-            #[ignore = "needs images: cargo xtask test"]
-            fn idle() {
-                super::idle(stringify!($target));
-            }
-
-            #[test]
-            #[ignore = "needs images: cargo xtask test"]
-            fn too_many_connections() {
-                super::too_many_connections(stringify!($target));
-            }
-        }
-    )*};
+every_target! {
+    idle too_many_connections
 }
-
-targets!(spt hvt);

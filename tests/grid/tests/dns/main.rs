@@ -3,6 +3,9 @@
 //! They need images and the tender, which `cargo xtask test` builds first; a plain `cargo test` shows them as ignored.
 //! No root: the way in is a port of the loopback interface, or a packet socket whose other end the test holds.
 
+#[macro_use]
+#[path = "../every_target/mod.rs"]
+mod every_target;
 mod client;
 mod guest;
 mod wire;
@@ -240,25 +243,6 @@ fn exhausted_memory_drops_queries_and_nothing_else(target: &str) {
     let answers = Connection::open(guest.address).expect("it listens").ask(&[("www.example.org", A)]);
     check_address(&answers[0], [192, 0, 2, 80]);
     assert!(guest.is_alive(), "{}", guest.output());
-}
-
-/// One test per behaviour and target.
-macro_rules! grid {
-    ($($target:ident: $($behaviour:ident)*;)*) => {
-        $(mod $target {
-            $(#[test]
-            #[ignore = "needs images: cargo xtask test"]
-            fn $behaviour() {
-                super::$behaviour(stringify!($target));
-            })*
-        })*
-    };
-}
-
-macro_rules! every_target {
-    ($($behaviour:ident)*) => {
-        grid! { spt: $($behaviour)*; hvt: $($behaviour)*; }
-    };
 }
 
 every_target! {
