@@ -25,6 +25,7 @@ pub mod elf;
 pub mod failure;
 pub mod hvt;
 pub mod limits;
+mod line;
 pub mod manifest;
 pub mod network;
 pub mod spt;

@@ -22,6 +22,9 @@ pub const INTERFACE_NAME_SIZE: usize = 16;
 /// Smallest block of a block device, bytes. Source: Solo5's tenders; smaller is refused.
 pub const BLOCK_SIZE_MIN: u16 = 512;
 
+/// Bytes of one line of a report from inside the sandbox. The rest of the line is cut off.
+pub const REPORT_LINE_SIZE: usize = 256;
+
 /// Most stack frames that a fault report walks. The rest is left out.
 pub const FAULT_FRAMES_MAX: usize = 64;
 

@@ -12,6 +12,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 
 use crate::limits::FAULT_FRAMES_MAX;
+use crate::line::Line;
 
 /// First address of the guest's memory, and first one behind it.
 static MEMORY: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
@@ -102,7 +103,7 @@ fn report(signal: i32, address: u64, registers: &Registers<'_>) {
         }
     }
     for names in NAMES {
-        let mut text = Line::new();
+        let mut text = Line::default();
         for (name, index) in names {
             let _ = write!(text, " {name}={:#x}", registers.get(*index));
         }
@@ -153,37 +154,11 @@ fn words<const COUNT: usize>(address: u64) -> Option<[u64; COUNT]> {
     Some(unsafe { (address as *const [u64; COUNT]).read_volatile() })
 }
 
-/// One line of text without a heap; what does not fit is cut off.
-struct Line {
-    bytes: [u8; 192],
-    length: usize,
-}
-
-impl Line {
-    fn new() -> Self {
-        Self { bytes: [0; 192], length: 0 }
-    }
-
-    fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
-    }
-}
-
-impl Write for Line {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = &mut self.bytes[self.length..];
-        let length = text.len().min(room.len());
-        room[..length].copy_from_slice(&text.as_bytes()[..length]);
-        self.length += length;
-        Ok(())
-    }
-}
-
 fn line(text: fmt::Arguments<'_>) {
-    let mut line = Line::new();
+    let mut line = Line::default();
     let _ = line.write_fmt(text);
-    let _ = line.write_str("\n");
-    system_call(libc::SYS_write, 1, line.bytes.as_ptr().addr(), line.length);
+    let bytes = line.finish();
+    system_call(libc::SYS_write, 1, bytes.as_ptr().addr(), bytes.len());
 }
 
 fn exit(status: i32) -> ! {
