@@ -46,14 +46,14 @@ pub struct Guest {
 }
 
 /// Memory for a guest that asks for `wanted` bytes: what it is told of, a multiple of [`HVT_PAGE_SIZE`], and what is
-/// mapped, which has room for the ring if there is a network.
-pub fn memory_size(wanted: u64, has_network: bool) -> Result<(u64, u64), Failure> {
+/// mapped, which has room for the ring if there is to be one.
+pub fn memory_size(wanted: u64, has_ring: bool) -> Result<(u64, u64), Failure> {
     let visible = (wanted / HVT_PAGE_SIZE * HVT_PAGE_SIZE).max(HVT_PAGE_SIZE);
     if visible > HVT_MEMORY_MAX {
         let (wanted, most) = (visible >> 20, HVT_MEMORY_MAX >> 20);
         return Err(Failure::general(format!("hvt has at most {most} MiB of memory, and --mem is {wanted}")));
     }
-    if !has_network {
+    if !has_ring {
         return Ok((visible, visible));
     }
     // Where the guest already has all there is, the ring comes out of its memory.
@@ -71,8 +71,8 @@ impl Guest {
         command_line: &[u8],
     ) -> Result<Self, Failure> {
         boot::check_personality()?;
-        let has_network = networks(manifest).next().is_some();
-        let (visible, mapped) = memory_size(wanted, has_network)?;
+        let wants_ring = networks(manifest).next().is_some() && runs_in_parallel();
+        let (visible, mapped) = memory_size(wanted, wants_ring)?;
         if visible != wanted {
             eprintln!("skerry-tender: adjusting memory to {visible} bytes");
         }
@@ -84,7 +84,7 @@ impl Guest {
         }
         let (vm, vcpu, frequency) =
             make_machine(&memory, image.entry).map_err(|(what, error)| kvm_failure(what, error))?;
-        let kick = if has_network { offer_ring(&vm) } else { None };
+        let kick = if wants_ring { offer_ring(&vm) } else { None };
         write_boot_info(&mut memory, image, manifest, command_line, frequency, kick.is_some());
         let wait_set = WaitSet::new(manifest)?;
         let keep: Vec<RawFd> = boot::device_descriptors(manifest)
@@ -226,6 +226,12 @@ const KVM_IOEVENTFD: libc::c_ulong = 0x4040_ae79;
 const KVM_IOEVENTFD_FLAG_PIO: u32 = 1 << 1;
 const _: () = assert!(size_of::<IoEventFd>() == 64);
 
+/// Whether guest and ring thread can run at the same time. On one processor each frame is a switch to the thread and back,
+/// while the guest spins for an answer that cannot come; hypercalls cost less there even where leaving the machine is slow.
+fn runs_in_parallel() -> bool {
+    rustix::thread::sched_getaffinity(None).is_ok_and(|allowed| allowed.count() > 1)
+}
+
 /// Makes the kick port wake an eventfd, which is returned; `None` where this KVM cannot, and the guest uses hypercalls.
 fn offer_ring(vm: &VmFd) -> Option<RawFd> {
     // SAFETY: takes no pointers.
@@ -303,8 +309,8 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(wanted_mib: u64, has_network: bool, expected_mib: Option<(u64, u64)>) {
-        let sizes = memory_size(wanted_mib << 20, has_network).ok();
+    fn check(wanted_mib: u64, has_ring: bool, expected_mib: Option<(u64, u64)>) {
+        let sizes = memory_size(wanted_mib << 20, has_ring).ok();
         assert_eq!(sizes.map(|(visible, mapped)| (visible >> 20, mapped >> 20)), expected_mib);
     }
 
