@@ -117,8 +117,9 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, F
             _ => break Some(argument),
         }
     };
-    options.image =
-        image.ok_or_else(|| Failure::usage("no image given: name the file to run, or try --help"))?;
+    options.image = image
+        .filter(|image| !image.is_empty())
+        .ok_or_else(|| Failure::usage("no image given: name the file to run, or try --help"))?;
     options.guest = arguments.collect();
     Ok(Command::Run(options))
 }

@@ -93,7 +93,26 @@ fn an_address_that_is_taken_is_named_before_anything_runs() {
 }
 
 #[test]
+fn an_address_that_is_published_twice_is_not_blamed_on_others() {
+    let image = image(Target::Spt, &["service"]);
+    // A port that was free a moment ago.
+    let free = std::net::UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
+    let port = free.expect("loopback has ports").port();
+    let udp = |address, guest| format!("--publish={address}:{port}:{guest}/udp");
+    for first in ["127.0.0.1", "0.0.0.0"] {
+        let clash = [udp(first, 53), udp("127.0.0.1", 54)];
+        let words = [&format!("cannot publish 127.0.0.1:{port}/udp"), "an earlier --publish has it"];
+        check(&[&clash[0], &clash[1]], &image, 1, &words);
+    }
+    let (end, text) = run([&udp("127.0.0.1", 53), &udp("127.0.0.2", 53), image.path()]);
+    assert_eq!(end, End::Status(7), "{text}");
+}
+
+#[test]
 fn files_that_are_no_images_are_refused_with_a_reason() {
+    let (end, text) = run([""]);
+    assert_eq!(end, End::Status(64));
+    assert!(text.contains("no image given"), "{text}");
     let truncated = sample::image(Target::Spt, &[]);
     check(&[], &File::new(b""), 1, &["not an ELF file"]);
     check(&[], &File::new(b"#!/bin/sh\n"), 1, &["not an ELF file"]);

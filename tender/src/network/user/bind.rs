@@ -53,15 +53,25 @@ impl Forward {
     pub fn descriptor(&self) -> RawFd {
         self.as_fd().as_raw_fd()
     }
+
+    fn protocol(&self) -> Protocol {
+        match self.socket {
+            Socket::Udp(_) => Protocol::Udp,
+            Socket::Tcp(_) => Protocol::Tcp,
+        }
+    }
+
+    /// Whether `host` cannot be had for `protocol` because this one has it, perhaps among all addresses.
+    fn takes(&self, host: SocketAddr, protocol: Protocol) -> bool {
+        let (own, other) = (self.host.ip(), host.ip());
+        let overlap = own == other || own.is_unspecified() || other.is_unspecified();
+        self.protocol() == protocol && self.host.port() == host.port() && overlap
+    }
 }
 
 impl fmt::Display for Forward {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let protocol = match self.socket {
-            Socket::Udp(_) => Protocol::Udp,
-            Socket::Tcp(_) => Protocol::Tcp,
-        };
-        write!(formatter, "{}/{protocol}", self.host)
+        write!(formatter, "{}/{}", self.host, self.protocol())
     }
 }
 
@@ -82,7 +92,7 @@ pub fn bind(published: &[Published]) -> Result<Vec<Forward>, Failure> {
         for (wanted, protocol) in [(one.tcp, Protocol::Tcp), (one.udp, Protocol::Udp)] {
             if wanted {
                 let mut forward = bind_one(host, one.guest_port, protocol)
-                    .map_err(|error| refused(host, protocol, &error))?;
+                    .map_err(|error| refused(host, protocol, &error, &forwards))?;
                 host = forward.host;
                 forward.chosen_by_kernel = one.host.port() == 0;
                 forwards.push(forward);
@@ -110,11 +120,14 @@ fn bind_one(host: SocketAddr, guest_port: u16, protocol: Protocol) -> io::Result
     Ok(Forward { socket, host, chosen_by_kernel: false, guest_port })
 }
 
-fn refused(host: SocketAddr, protocol: Protocol, error: &io::Error) -> Failure {
+fn refused(host: SocketAddr, protocol: Protocol, error: &io::Error, earlier: &[Forward]) -> Failure {
     let advice = match error.kind() {
         io::ErrorKind::PermissionDenied => {
             "permission denied; choose a port above 1023, or lower net.ipv4.ip_unprivileged_port_start"
                 .to_owned()
+        }
+        io::ErrorKind::AddrInUse if earlier.iter().any(|forward| forward.takes(host, protocol)) => {
+            "an earlier --publish has it; give each its own port".to_owned()
         }
         io::ErrorKind::AddrInUse => "another process has it; stop that or choose another port".to_owned(),
         io::ErrorKind::AddrNotAvailable => "this host has no such address; see `ip address`".to_owned(),
