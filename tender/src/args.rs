@@ -27,6 +27,8 @@ usage: skerry-tender [OPTIONS] [--] IMAGE [GUEST ARGUMENTS]
                                    attach the first network that has no --net to a user-mode network (guest
                                    10.0.2.15/24, gateway 10.0.2.2) and forward ADDRESS:PORT of this host to
                                    GUESTPORT of the guest, for UDP and TCP unless one is named; repeatable
+  --no-ring                        offer the guest no ring for its networks, where one system call (spt) or exit (hvt)
+                                   moves many frames
   --help, --version                print this, or the version, and exit
 
 Exit status: the guest's; 64 where this command line is wrong; 1 where the image, a device or this host is not as
@@ -59,6 +61,8 @@ pub struct Options {
     pub block_sizes: Vec<(String, u16)>,
     /// Addresses of this host that lead to the guest.
     pub published: Vec<Published>,
+    /// Offer the guest a ring for its networks, if this host can.
+    pub ring: bool,
     /// The image's file.
     pub image: OsString,
     /// The guest's arguments.
@@ -96,6 +100,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, F
         blocks: Vec::new(),
         block_sizes: Vec::new(),
         published: Vec::new(),
+        ring: true,
         image: OsString::new(),
         guest: Vec::new(),
     };
@@ -106,6 +111,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, F
             b"--" => break arguments.next(),
             b"--help" => return Ok(Command::Help),
             b"--version" => return Ok(Command::Version),
+            b"--no-ring" => options.ring = false,
             // The contract also writes the value as an argument of its own.
             b"--publish" => {
                 let value = arguments.next().ok_or_else(|| {

@@ -4,14 +4,19 @@
 //!
 //! | system call | arguments | only if |
 //! |---|---|---|
-//! | `read` | descriptor of an interface | an interface is attached |
-//! | `write` | descriptor 1, or of an interface | |
+//! | `read` | descriptor of an interface | an interface is attached, and there is no ring |
+//! | `write` | descriptor 1, or of an interface where there is no ring | |
+//! | `io_uring_enter` | the network ring, `IORING_ENTER_GETEVENTS`, no signal mask | there is one, see `spt/ring.rs` |
 //! | `pread64`, `pwrite64` | descriptor of a block device, length = its block size, offset ≤ capacity - block size | a block device is attached |
 //! | `clock_gettime` | `CLOCK_MONOTONIC` or `CLOCK_REALTIME` | |
 //! | `timerfd_settime` | the timer | |
 //! | `epoll_pwait` | the epoll set | |
 //! | `exit_group` | | |
 //! | `arch_prctl` | `ARCH_SET_FS` | the image does not name its thread pointer |
+//!
+//! A guest that asks its ring for a read of a quiet interface without RWF_NOWAIT leaves an entry waiting in the kernel; it can
+//! leave many. They count as memory of the tender's control group, which is where a host that runs images of strangers bounds them, or
+//! it offers no ring (`--no-ring`).
 //!
 //! That is 8 at most for an image that names its thread pointer, as all of ours do.
 //!
@@ -51,6 +56,9 @@ use crate::manifest::{Attachment, Manifest};
 
 /// `arch_prctl`'s code for setting the base of `fs`. Source: Linux `asm/prctl.h`.
 pub const ARCH_SET_FS: u64 = 0x1002;
+
+/// `IORING_ENTER_GETEVENTS`. Source: Linux `include/uapi/linux/io_uring.h`.
+const ENTER_GETEVENTS: u32 = 1;
 
 /// `ioctl` requests on a virtual CPU. Source: Linux `include/uapi/linux/kvm.h`.
 const KVM_RUN: u32 = 0xae80;
@@ -105,10 +113,21 @@ pub struct Policy {
 
 impl Policy {
     /// For an spt guest with the attached devices of `manifest`.
-    pub fn spt(manifest: &Manifest, epoll: i32, timer: i32, names_thread_pointer: bool) -> Self {
+    pub fn spt(
+        manifest: &Manifest,
+        epoll: i32,
+        timer: i32,
+        ring: Option<i32>,
+        names_thread_pointer: bool,
+    ) -> Self {
         let mut policy = Self::default();
+        if let Some(ring) = ring {
+            let get_events = Argument::Int(3, ENTER_GETEVENTS);
+            policy.allow(libc::SYS_io_uring_enter, &[fd_is(ring), get_events, Argument::Equal(4, 0)]);
+        }
         for (_, attachment) in manifest.attachments() {
             match attachment {
+                Attachment::Net { .. } if ring.is_some() => {}
                 Attachment::Net { fd, .. } => {
                     policy.allow(libc::SYS_read, &[fd_is(fd)]);
                     policy.allow(libc::SYS_write, &[fd_is(fd)]);
@@ -246,6 +265,7 @@ mod tests {
     const TIMER: i32 = 1003;
     const VCPU: i32 = 1004;
     const KICK: i32 = 1005;
+    const RING: i32 = 1006;
     const CAPACITY: u64 = 0x8000;
 
     fn manifest() -> Manifest {
@@ -258,7 +278,11 @@ mod tests {
     }
 
     fn spt() -> Policy {
-        Policy::spt(&manifest(), EPOLL, TIMER, true)
+        Policy::spt(&manifest(), EPOLL, TIMER, None, true)
+    }
+
+    fn spt_with_ring() -> Policy {
+        Policy::spt(&manifest(), EPOLL, TIMER, Some(RING), true)
     }
 
     /// `uretprobe` and `uprobe`, which the kernel does not ask filters about: from anywhere but its own page they do nothing
@@ -266,7 +290,7 @@ mod tests {
     const PROBES: [i64; 2] = [335, 336];
 
     /// One system call: its number and arguments.
-    type Call = (i64, [u64; 4]);
+    type Call = (i64, [u64; 5]);
 
     /// What the kernel says to each call under `policy`, asked in a process of its own: whether the call is allowed.
     fn ask(policy: Policy, calls: &[Call]) -> Vec<bool> {
@@ -290,9 +314,9 @@ mod tests {
         assert!(child >= 0, "fork: {}", std::io::Error::last_os_error());
         if child == 0 {
             if seccompiler::apply_filter(&filter).is_ok() {
-                for ((number, [a, b, c, d]), answer) in calls.iter().zip(answers) {
+                for ((number, [a, b, c, d, e]), answer) in calls.iter().zip(answers) {
                     // SAFETY: pointers here are null, and descriptors closed: nothing is read or written.
-                    let result = unsafe { libc::syscall(*number, *a, *b, *c, *d, 0, 0) };
+                    let result = unsafe { libc::syscall(*number, *a, *b, *c, *d, *e, 0) };
                     let forbidden =
                         result == -1 && std::io::Error::last_os_error().raw_os_error() == Some(FORBIDDEN);
                     answer.store(if forbidden { 1 } else { 2 }, Ordering::Relaxed);
@@ -319,7 +343,7 @@ mod tests {
         let calls: Vec<Call> = numbers
             .flat_map(|number| firsts.clone().map(move |first| (number, first)))
             .flat_map(|(number, first)| requests.map(|second| (number, first, second)))
-            .flat_map(|(number, first, second)| lengths.map(|third| (number, [first, second, third, 0])))
+            .flat_map(|(number, first, second)| lengths.map(|third| (number, [first, second, third, 0, 0])))
             .collect();
         let answers = ask(policy, &calls);
         calls.iter().zip(answers).filter(|(_, allowed)| *allowed).map(|((number, _), _)| *number).collect()
@@ -327,7 +351,8 @@ mod tests {
 
     #[track_caller]
     fn check(policy: Policy, number: i64, arguments: [u64; 4], expect: bool) {
-        assert_eq!(ask(policy, &[(number, arguments)]), [expect]);
+        let [a, b, c, d] = arguments;
+        assert_eq!(ask(policy, &[(number, [a, b, c, d, 0])]), [expect]);
     }
 
     #[test]
@@ -346,9 +371,29 @@ mod tests {
     }
 
     #[test]
+    fn a_guest_with_a_ring_has_it_in_place_of_read() {
+        assert_eq!(spt_with_ring().system_calls(), SPT_SYSTEM_CALLS_MAX);
+        let enter = |descriptor: i32, flags, mask| {
+            let arguments = [descriptor as u64, 0, 0, flags, mask];
+            ask(spt_with_ring(), &[(libc::SYS_io_uring_enter, arguments)])
+        };
+        assert_eq!(enter(RING, 1, 0), [true]);
+        assert_eq!(enter(RING, 0, 0), [false]);
+        assert_eq!(enter(RING, 1 << 3 | 1, 0), [false], "an argument that is a structure");
+        assert_eq!(enter(RING, 1, 0x1000), [false], "a signal mask");
+        assert_eq!(enter(NET, 1, 0), [false]);
+        for number in [libc::SYS_read, libc::SYS_io_uring_setup, libc::SYS_io_uring_register] {
+            check(spt_with_ring(), number, [RING as u64, 0, 0, 0], false);
+        }
+        check(spt_with_ring(), libc::SYS_read, [NET as u64, 0, 0, 0], false);
+        check(spt_with_ring(), libc::SYS_write, [NET as u64, 0, 0, 0], false);
+        check(spt_with_ring(), libc::SYS_write, [1, 0, 0, 0], true);
+    }
+
+    #[test]
     fn a_guest_without_devices_has_five() {
         let manifest = Manifest::parse(&sample::manifest(&[])).expect("the sample is valid");
-        let policy = Policy::spt(&manifest, EPOLL, TIMER, true);
+        let policy = Policy::spt(&manifest, EPOLL, TIMER, None, true);
         assert_eq!(policy.system_calls(), 5);
         let others =
             [libc::SYS_write, libc::SYS_clock_gettime, libc::SYS_timerfd_settime, libc::SYS_epoll_pwait];
@@ -401,7 +446,7 @@ mod tests {
 
     #[test]
     fn an_image_that_does_not_name_its_thread_pointer_may_set_it_and_nothing_else() {
-        let policy = || Policy::spt(&manifest(), EPOLL, TIMER, false);
+        let policy = || Policy::spt(&manifest(), EPOLL, TIMER, None, false);
         assert_eq!(policy().system_calls(), SPT_SYSTEM_CALLS_MAX + 1);
         for other in [0x1001, 0x1003, 0x1011, 0x3001] {
             check(policy(), libc::SYS_arch_prctl, [other, 0, 0, 0], false);
@@ -462,7 +507,7 @@ mod tests {
             libc::SYS_bpf,
             libc::SYS_io_uring_setup,
         ];
-        let calls: Vec<Call> = forbidden.map(|number| (number, [0; 4])).into();
+        let calls: Vec<Call> = forbidden.map(|number| (number, [0; 5])).into();
         assert_eq!(ask(Policy::user_network(), &calls), [false; 18]);
     }
 }

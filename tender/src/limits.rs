@@ -31,6 +31,10 @@ pub const FAULT_FRAMES_MAX: usize = 64;
 /// System calls an spt guest may have when its image names its thread pointer.
 pub const SPT_SYSTEM_CALLS_MAX: usize = 8;
 
+/// Entries of an spt guest's network ring: a batch of frames read and one written for each interface of a router with two.
+/// A guest that queues more asks the kernel sooner.
+pub const SPT_RING_ENTRIES: u32 = 256;
+
 /// Largest page that hvt's page tables map, and so the unit of its memory, bytes. Source: Solo5 `hvt_cpu_x86_64.h`.
 pub const HVT_PAGE_SIZE: u64 = 2 << 20;
 

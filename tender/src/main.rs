@@ -41,13 +41,13 @@ fn run(options: &Options) -> Result<Infallible, Failure> {
     devices::attach(options, &mut manifest, user_network)?;
     match image.target {
         Target::Spt => {
-            let guest = spt::Guest::prepare(&image, &manifest, options.memory, &command_line)?;
+            let guest = spt::Guest::prepare(&image, &manifest, options.memory, &command_line, options.ring)?;
             drop(image);
             drop(file);
             guest.run()
         }
         _ => {
-            let guest = hvt::Guest::prepare(&image, &manifest, options.memory, &command_line)?;
+            let guest = hvt::Guest::prepare(&image, &manifest, options.memory, &command_line, options.ring)?;
             drop(image);
             drop(file);
             guest.run()

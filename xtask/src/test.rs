@@ -34,6 +34,7 @@ pub fn run(arguments: Vec<String>) -> Result<ExitCode, Failure> {
     let artefacts = build()?;
     step("boot grid and the whole path");
     boot_grid(&artefacts, &mut skipped)?;
+    network_ring(&mut skipped)?;
     step("conformance");
     conformance(&artefacts, &mut skipped)?;
     for reason in &skipped {
@@ -79,6 +80,8 @@ fn boot_grid(artefacts: &Artefacts, skipped: &mut Vec<String>) -> Result<(), Fai
     test.env("SKERRY_IMAGES", &artefacts.images).env("SKERRY_TENDER", &artefacts.tender);
     test.env("SKERRY_XTASK", own_path()?);
     cargo::check(&mut test)?;
+    // What other tenders, older kernels and a single processor give: a system call or an exit for every frame.
+    cargo::check(test.env("SKERRY_TENDER_OPTION", "--no-ring"))?;
     if usable_kvm() {
         cargo::check(&mut cargo::cargo(&[
             "test",
@@ -92,6 +95,25 @@ fn boot_grid(artefacts: &Artefacts, skipped: &mut Vec<String>) -> Result<(), Fai
         ]))?;
     }
     Ok(())
+}
+
+/// What the kernel lets a guest do with the ring that the tender gives it.
+fn network_ring(skipped: &mut Vec<String>) -> Result<(), Failure> {
+    if !usable_io_uring() {
+        skipped.push(
+            "network ring on spt: io_uring needs Linux 6.6 with kernel.io_uring_disabled=0, and no container's filter".into(),
+        );
+        return Ok(());
+    }
+    let arguments = ["test", "--package", "skerry-tender", "--lib", "--quiet", "--", "--ignored", "ring"];
+    cargo::check(&mut cargo::cargo(&arguments))
+}
+
+fn usable_io_uring() -> bool {
+    let says = |path, wanted: &str| {
+        std::fs::read_to_string(path).is_ok_and(|text| text.lines().any(|line| line == wanted))
+    };
+    says("/proc/sys/kernel/io_uring_disabled", "0") && says("/proc/self/status", "Seccomp:\t0")
 }
 
 fn own_path() -> Result<PathBuf, Failure> {

@@ -6,7 +6,7 @@
 //! | system call | for |
 //! |---|---|
 //! | `write(1)` | console |
-//! | `read`, `write` on an interface's descriptor | frames |
+//! | `read`, `write` on an interface's descriptor | frames, unless there is a [ring](crate::skerry::NetworkRing) for them |
 //! | `pread64`, `pwrite64` on a block device's descriptor | one block at an offset inside the device |
 //! | `clock_gettime` | monotonic and real time |
 //! | `timerfd_settime`, `epoll_pwait` on the two descriptors of [`BootInfo`] | sleeping |

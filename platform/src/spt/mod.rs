@@ -5,6 +5,7 @@ mod boot;
 mod clock;
 mod console;
 mod net;
+mod ring;
 mod wait;
 
 pub use block::Disk;
@@ -30,6 +31,7 @@ mod number {
     pub const EXIT_GROUP: usize = 231;
     pub const EPOLL_PWAIT: usize = 281;
     pub const TIMERFD_SETTIME: usize = 286;
+    pub const IO_URING_ENTER: usize = 426;
 }
 
 /// One system call; the result as the kernel gives it, negative for an error.

@@ -3,7 +3,7 @@
 //! Setting the timer is a system call of its own, so it is set only when it would ring too late. One that rings too early
 //! costs one early return, after which it is set anew.
 
-use super::{boot::boot_info, number, system_call};
+use super::{boot::boot_info, number, ring, system_call};
 use solo5_sys::spt::INTERNAL_TIMER;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -24,6 +24,7 @@ struct Event {
 
 /// Sleeps until a device can be read or the monotonic clock reaches `deadline`.
 pub fn wait(deadline: Option<u64>) {
+    ring::flush();
     if let Some(deadline) = deadline
         && deadline < ARMED.load(Relaxed)
     {

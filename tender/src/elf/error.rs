@@ -46,6 +46,8 @@ pub enum ElfError {
     AbiVersion(u32),
     /// The thread control block is not an aligned address inside the image.
     ThreadPointer(u64),
+    /// The place for the network ring is not an aligned address of writable memory.
+    NetworkRing(u64),
     /// The manifest is invalid.
     Manifest(ManifestError),
     /// The image needs more memory than the guest has.
@@ -106,6 +108,12 @@ impl fmt::Display for ElfError {
             }
             Self::ThreadPointer(address) => {
                 write!(formatter, "the thread pointer {address:#x} is not an aligned address of the image")
+            }
+            Self::NetworkRing(address) => {
+                write!(
+                    formatter,
+                    "the network ring {address:#x} is not an aligned address of writable memory"
+                )
             }
             Self::Manifest(error) => write!(formatter, "invalid manifest: {error}"),
             Self::Memory { end, memory } => {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! ELF header ─► program headers ─┬► PT_LOAD: ascending, apart, whole pages, inside the file, never W+X
-//!                                └► PT_NOTE: ABI1 (target, version), MFT1 (manifest), Skerry's thread pointer
+//!                                └► PT_NOTE: ABI1 (target, version), MFT1 (manifest), Skerry's own
 //! ```
 //!
 //! Section headers are never looked at, nor are segments without a byte. Accepts what upstream's loader (Solo5
@@ -20,6 +20,7 @@ use elf::endian::LittleEndian;
 use elf::file::{Class, FileHeader};
 use elf::segment::{ProgramHeader, SegmentTable};
 use solo5_sys::elf::{GUEST_MIN_BASE, Target};
+use solo5_sys::skerry::NetworkRing;
 
 use crate::limits::{PAGE_SIZE, PROGRAM_HEADERS_MAX};
 use crate::manifest::Manifest;
@@ -67,6 +68,8 @@ pub struct Image<'a> {
     pub manifest: Manifest,
     /// Its thread control block, if it carries our note.
     pub thread_pointer: Option<u64>,
+    /// Where it wants a [`NetworkRing`] written, if it carries our note.
+    pub network_ring: Option<u64>,
 }
 
 impl<'a> Image<'a> {
@@ -97,7 +100,13 @@ impl<'a> Image<'a> {
         {
             return Err(ElfError::ThreadPointer(address));
         }
-        Ok(Self { target, entry, segments, end, manifest, thread_pointer: notes.thread_pointer })
+        if let Some(address) = notes.network_ring
+            && (address % 8 != 0 || !segments.iter().any(|segment| segment.holds_network_ring(address)))
+        {
+            return Err(ElfError::NetworkRing(address));
+        }
+        let Notes { thread_pointer, network_ring, .. } = notes;
+        Ok(Self { target, entry, segments, end, manifest, thread_pointer, network_ring })
     }
 
     /// Checks that `memory` bytes of guest memory, counted from address 0, hold the image.
@@ -112,6 +121,11 @@ impl<'a> Image<'a> {
 impl Segment<'_> {
     fn contains(&self, address: u64) -> bool {
         (self.address..self.address.saturating_add(self.memory_size)).contains(&address)
+    }
+
+    fn holds_network_ring(&self, address: u64) -> bool {
+        let last = address.saturating_add(size_of::<NetworkRing>() as u64 - 1);
+        self.protection.write && self.contains(address) && self.contains(last)
     }
 }
 
@@ -214,6 +228,8 @@ fn slice(file: &[u8], offset: u64, size: u64) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
+    use solo5_sys::skerry::NETWORK_RING_NOTE_TYPE;
+
     use super::sample::{DATA, ELF_HEADER_SIZE, ENTRY, PROGRAM_HEADER_SIZE, PROGRAM_HEADERS};
     use super::*;
 
@@ -384,6 +400,19 @@ mod tests {
         let note = sample().windows(7).position(|window| window == b"Skerry\0").expect("the note is there");
         for address in [0, ENTRY - 8, DATA + 4, DATA + PAGE_SIZE, u64::MAX - 7] {
             refuse(&[(note + 12, &word(address))], ElfError::ThreadPointer(address));
+        }
+    }
+    #[test]
+    fn the_network_ring_has_a_place_of_its_own_size_in_writable_memory() {
+        let file = sample();
+        let note = file.windows(7).position(|window| window == b"Skerry\0").expect("the note is there");
+        let note_type = (note - 4, &NETWORK_RING_NOTE_TYPE.to_le_bytes()[..]);
+        let last = DATA + PAGE_SIZE - size_of::<NetworkRing>() as u64;
+        for address in [DATA, last] {
+            accept(&[note_type, (note + 12, &word(address))]);
+        }
+        for address in [0, ENTRY, DATA - PAGE_SIZE, DATA + 4, last + 8, DATA + PAGE_SIZE, u64::MAX - 7] {
+            refuse(&[note_type, (note + 12, &word(address))], ElfError::NetworkRing(address));
         }
     }
 }

@@ -4,7 +4,7 @@
 //! note that is ours to read must have the size of its type and come once.
 
 use solo5_sys::elf::{ABI_VERSION, ABI1_NOTE_TYPE, MFT1_NOTE_TYPE, Target};
-use solo5_sys::skerry::THREAD_POINTER_NOTE_TYPE;
+use solo5_sys::skerry::{NETWORK_RING_NOTE_TYPE, THREAD_POINTER_NOTE_TYPE};
 
 use super::ElfError;
 use crate::manifest::Manifest;
@@ -15,8 +15,10 @@ pub(super) struct Notes {
     abi: Option<(u32, u32)>,
     /// The devices, from MFT1.
     pub manifest: Option<Manifest>,
-    /// From our note.
+    /// From our note of that name.
     pub thread_pointer: Option<u64>,
+    /// From our note of that name.
+    pub network_ring: Option<u64>,
 }
 
 impl Notes {
@@ -51,9 +53,10 @@ impl Notes {
                 set_once(&mut self.manifest, manifest, "MFT1")
             }
             (b"Skerry\0", THREAD_POINTER_NOTE_TYPE) => {
-                let address = note.description.get(4..12).ok_or_else(size_error)?;
-                let address = u64::from_le_bytes(address.try_into().map_err(|_| size_error())?);
-                set_once(&mut self.thread_pointer, address, "thread pointer")
+                set_once(&mut self.thread_pointer, note.address().ok_or_else(size_error)?, "thread pointer")
+            }
+            (b"Skerry\0", NETWORK_RING_NOTE_TYPE) => {
+                set_once(&mut self.network_ring, note.address().ok_or_else(size_error)?, "network ring")
             }
             _ => Ok(()),
         }
@@ -99,6 +102,11 @@ impl<'a> Note<'a> {
         let (name, rest) = split_padded(&bytes[12..], u32_at(header, 0))?;
         let (description, rest) = split_padded(rest, u32_at(header, 4))?;
         Some((Self { name, note_type: u32_at(header, 8), description }, rest))
+    }
+
+    /// The address that is the description of our notes, behind four bytes of padding.
+    fn address(&self) -> Option<u64> {
+        self.description.get(4..12)?.try_into().map(u64::from_le_bytes).ok()
     }
 }
 
@@ -160,7 +168,9 @@ mod tests {
         check(&[&note(OWNER, ABI1_NOTE_TYPE, &[0; 20])], Err(ElfError::NoteSize(0)));
         check(&[&note(OWNER, MFT1_NOTE_TYPE, &[0; 3])], Err(ElfError::NoteSize(0)));
         check(&[&note(OWNER, MFT1_NOTE_TYPE, &[0; 4 + 8 + 65 * 104])], Err(ElfError::NoteSize(0)));
-        check(&[&note(b"Skerry\0", THREAD_POINTER_NOTE_TYPE, &[0; 11])], Err(ElfError::NoteSize(0)));
+        for note_type in [THREAD_POINTER_NOTE_TYPE, NETWORK_RING_NOTE_TYPE] {
+            check(&[&note(b"Skerry\0", note_type, &[0; 11])], Err(ElfError::NoteSize(0)));
+        }
     }
 
     #[test]

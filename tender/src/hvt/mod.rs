@@ -63,15 +63,16 @@ pub fn memory_size(wanted: u64, has_ring: bool) -> Result<(u64, u64), Failure> {
 
 impl Guest {
     /// Makes a virtual machine with `image` and the attached devices of `manifest` in `wanted` bytes of memory, and gives up
-    /// what it does not need.
+    /// what it does not need. If `wants_ring`, it is offered a network ring where that helps.
     pub fn prepare(
         image: &Image<'_>,
         manifest: &Manifest,
         wanted: u64,
         command_line: &[u8],
+        wants_ring: bool,
     ) -> Result<Self, Failure> {
         boot::check_personality()?;
-        let wants_ring = networks(manifest).next().is_some() && runs_in_parallel();
+        let wants_ring = wants_ring && networks(manifest).next().is_some() && runs_in_parallel();
         let (visible, mapped) = memory_size(wanted, wants_ring)?;
         if visible != wanted {
             eprintln!("skerry-tender: adjusting memory to {visible} bytes");

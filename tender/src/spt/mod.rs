@@ -10,12 +10,14 @@
 
 mod fault;
 mod launch;
+mod ring;
 
 use std::ffi::c_void;
 use std::io;
 
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect};
 use seccompiler::BpfProgram;
+use solo5_sys::skerry::NetworkRing;
 use solo5_sys::spt::{BOOT_INFO_BASE, BootInfo, HOST_MEM_BASE};
 
 use crate::boot::{self, WaitSet};
@@ -34,12 +36,14 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// Loads `image` with the attached devices of `manifest` into `memory` bytes, and gives up what it does not need.
+    /// Loads `image` with the attached devices of `manifest` into `memory` bytes, and gives up what it does not need. If
+    /// `wants_ring`, it is offered a network ring where the host's kernel has one.
     pub fn prepare(
         image: &Image<'_>,
         manifest: &Manifest,
         memory: u64,
         command_line: &[u8],
+        wants_ring: bool,
     ) -> Result<Self, Failure> {
         boot::check_personality()?;
         map_memory(memory)?;
@@ -48,13 +52,16 @@ impl Guest {
             load(segment)?;
         }
         write_boot_info(image, manifest, memory, command_line, wait_set);
-        let policy = Policy::spt(manifest, wait_set.epoll, wait_set.timer, image.thread_pointer.is_some());
+        let ring =
+            image.network_ring.filter(|_| wants_ring).and_then(|place| hand_over_ring(place, manifest));
+        let policy =
+            Policy::spt(manifest, wait_set.epoll, wait_set.timer, ring, image.thread_pointer.is_some());
         warn_about_ninth_call(&policy);
         let filter = policy.compile()?;
         fault::install(HOST_MEM_BASE..memory, image.thread_pointer.is_some())
             .map_err(|error| Failure::general(format!("fault handler: {error}")))?;
         let keep: Vec<i32> =
-            boot::device_descriptors(manifest).chain([wait_set.epoll, wait_set.timer]).collect();
+            boot::device_descriptors(manifest).chain([wait_set.epoll, wait_set.timer]).chain(ring).collect();
         boot::drop_privileges(&keep)?;
         Ok(Self {
             filter,
@@ -70,6 +77,14 @@ impl Guest {
         // in its memory.
         unsafe { launch::launch(&self.filter, self.entry, self.stack, BOOT_INFO_BASE, self.thread_pointer) }
     }
+}
+
+/// Makes a network ring, if there can be one, and writes it to `place` in the image. Its descriptor.
+fn hand_over_ring(place: u64, manifest: &Manifest) -> Option<i32> {
+    let ring = ring::offer(manifest)?;
+    // SAFETY: the loader checked that `place` is aligned, with room for a ring inside a writable segment, which is loaded.
+    unsafe { (place as *mut NetworkRing).write(ring) };
+    Some(ring.descriptor)
 }
 
 fn warn_about_ninth_call(policy: &Policy) {

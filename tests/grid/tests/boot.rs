@@ -53,6 +53,7 @@ impl Guest {
         let (service, guest_service) = interface();
         let (management, guest_management) = interface();
         let process = Command::new(tender)
+            .args(std::env::var_os("SKERRY_TENDER_OPTION"))
             .arg(format!("--mem={MEMORY_MIB}"))
             .arg(format!("--net:service=@{}", guest_service.as_raw_fd()))
             .arg("--net-mac:service=02:00:00:00:00:01")

@@ -80,6 +80,7 @@ impl Guest {
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).expect("sockets exist");
         fcntl_setfd(&theirs, FdFlags::empty()).expect("it is open");
         let process = Command::new(variable("SKERRY_TENDER"))
+            .args(std::env::var_os("SKERRY_TENDER_OPTION"))
             .arg(format!("--mem={memory_mib}"))
             .arg(format!("--net:service=@{}", theirs.as_raw_fd()))
             .arg("--net-mac:service=02:00:00:00:00:01")

@@ -59,6 +59,7 @@ impl<'a> Setup<'a> {
         let file = |what: &str| directory.join(format!("grid-dns-{}-{number}.{what}", std::process::id()));
         let (disk, log) = (file("disk"), file("log"));
         let mut command = Command::new(variable("SKERRY_TENDER"));
+        command.args(std::env::var_os("SKERRY_TENDER_OPTION"));
         command.arg(format!("--mem={}", self.memory));
         let image = match &self.archive {
             Some(archive) => {
