@@ -20,9 +20,14 @@ type Failure = String;
 const HELP: &str = "\
 usage: cargo xtask COMMAND
 
-  image SERVICE TARGET [--content DIR] [--config FILE] [--out DIR]
-                      build a bootable image; TARGET is spt or hvt.
-                      Prints its path, size and SHA-256; the last line is the path.
+  image SERVICE TARGET [--content DIR] [--config FILE] [--out DIR] [-- ARGUMENTS]
+                      build a bootable image. TARGET is
+                        spt hvt virtio         the ELF file
+                        xen                    the ELF file, and a configuration for xl
+                        firecracker libvirt    a configuration or domain, and the ELF file
+                        oci [--monitor hvt|spt|qemu|firecracker]    an archive for urunc (Kubernetes)
+                      ARGUMENTS go into what is not the ELF file. Prints size and SHA-256; the last line is the path.
+                      SHA256SUMS lies beside it
   run SERVICE [--on TARGET] [--content DIR] [--config FILE]
       [--publish ADDR:PORT:GUESTPORT[/udp|/tcp]]... [--memory MIB] [-- ARGUMENTS]
                       build the image and run it here, without root

@@ -35,6 +35,8 @@ pub fn run(arguments: Vec<String>) -> Result<ExitCode, Failure> {
     step("boot grid and the whole path");
     boot_grid(&artefacts, &mut skipped)?;
     network_ring(&mut skipped)?;
+    step("formats");
+    formats(&mut skipped)?;
     step("conformance");
     conformance(&artefacts, &mut skipped)?;
     for reason in &skipped {
@@ -59,7 +61,11 @@ fn build() -> Result<Artefacts, Failure> {
         let dns = image::Description::load("dns")?;
         image::build(&dns, target, &image::Options::default())?;
         let example = dns.example.as_ref().map(|example| cargo::workspace().join(example));
-        let baked = image::Options { content: example, out: Some(images.join("example")), config: None };
+        let baked = image::Options {
+            content: example,
+            out: Some(images.join("example")),
+            ..image::Options::default()
+        };
         image::build(&dns, target, &baked)?;
     }
     Ok(Artefacts { images, tender })
@@ -114,6 +120,21 @@ fn usable_io_uring() -> bool {
         std::fs::read_to_string(path).is_ok_and(|text| text.lines().any(|line| line == wanted))
     };
     says("/proc/sys/kernel/io_uring_disabled", "0") && says("/proc/self/status", "Seccomp:\t0")
+}
+
+/// Checks of artefacts against what other projects say is right: each tool by its program and its Debian packages.
+const LINTS: [(&str, &str, &str); 1] =
+    [("xmllint", "libxml2-utils libvirt0", "is_valid_by_the_schema_of_libvirt")];
+
+fn formats(skipped: &mut Vec<String>) -> Result<(), Failure> {
+    let mut test = cargo::cargo(&["test", "--package", "xtask", "--quiet", "--", "--ignored"]);
+    for (program, packages, name) in LINTS {
+        if !is_installed(program) {
+            skipped.push(format!("formats: {name}; sudo apt-get install {packages}"));
+            test.args(["--skip", name]);
+        }
+    }
+    cargo::check(&mut test)
 }
 
 fn own_path() -> Result<PathBuf, Failure> {

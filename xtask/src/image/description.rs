@@ -1,6 +1,5 @@
 //! `images/NAME.toml`: what a reviewer approves of an image: devices, memory, targets, size. Unknown keys are refused.
 
-use super::one_line;
 use crate::{Failure, cargo};
 use serde::Deserialize;
 use solo5_sys::manifest::{MAX_ENTRIES, NAME_SIZE, device_type};
@@ -128,6 +127,11 @@ impl Description {
             _ => Ok(()),
         }
     }
+}
+
+/// What is wrong with a TOML document, as one line.
+pub fn one_line(error: &toml::de::Error) -> String {
+    error.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
 fn directory() -> std::path::PathBuf {

@@ -1,102 +1,121 @@
-//! `cargo xtask image`: from a package and a file in `images/` to a bootable artefact.
+//! `cargo xtask image`: from a package and a file in `images/` to what a hypervisor boots.
 //!
 //! ```text
-//! package ─ cargo, platform/link.ld ─► linked ELF ─ pack: manifest, content, configuration ─► image
-//!                                          └─► IMAGE.debug, for symbolize
+//! package ─ elf: cargo, platform/link.ld ─► linked ELF ─ pack: manifest, content, configuration ─► NAME.spt hvt virtio xen
+//!                                               └─► NAME.TARGET.debug, for symbolize
+//! NAME.xen ─► NAME.xen.cfg        NAME.hvt … ─► NAME.oci.tar
+//! NAME.virtio ─► NAME.firecracker.json, NAME.libvirt.xml, NAME.disk-bios.raw, NAME.disk-uefi.raw (and .qcow2)
 //! ```
+//!
+//! Nothing here depends on the time, the machine or the directory: the same commit gives the same bits.
 
 mod archive;
+mod arguments;
 mod description;
+mod elf;
+mod firecracker;
+mod libvirt;
+mod oci;
+mod options;
 mod pack;
+mod sums;
+mod target;
+#[cfg(test)]
+mod testing;
+mod xen;
 
 pub use description::{Description, names};
+pub use options::Options;
+pub use sums::digest;
 
 use crate::{Failure, cargo};
-use sha2::{Digest, Sha256};
 use std::{
     fs,
     path::{Path, PathBuf},
     process::ExitCode,
 };
+use target::{Format, Target};
 
-/// What to bake in, and where to put the image.
-#[derive(Default)]
-pub struct Options {
-    /// Directory that becomes the content archive.
-    pub content: Option<PathBuf>,
-    /// TOML document with the keys of the service's arguments.
-    pub config: Option<PathBuf>,
-    /// Directory for the image; `target/images` if none.
-    pub out: Option<PathBuf>,
+/// What was built.
+pub struct Built {
+    /// The artefact: what the command of the hypervisor takes.
+    pub artefact: PathBuf,
+    /// Files that belong to it, each with what it is.
+    pub beside: Vec<(&'static str, PathBuf)>,
+    /// What to type to run it, where that is not `cargo xtask run`.
+    pub next: Vec<String>,
 }
 
-/// `image SERVICE TARGET [--content DIR] [--config FILE] [--out DIR]`
+/// `image SERVICE TARGET [--content DIR] [--config FILE] [--out DIR] [--monitor MONITOR] [-- ARGUMENTS]`
 pub fn run(arguments: Vec<String>) -> Result<ExitCode, Failure> {
-    let mut options = Options::default();
-    let mut operands = Vec::new();
-    let mut parser = lexopt::Parser::from_args(arguments);
-    while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
-        match argument {
-            lexopt::Arg::Long("content") => options.content = Some(path(&mut parser)?),
-            lexopt::Arg::Long("config") => options.config = Some(path(&mut parser)?),
-            lexopt::Arg::Long("out") => options.out = Some(path(&mut parser)?),
-            lexopt::Arg::Value(operand) => operands.push(operand.to_string_lossy().into_owned()),
-            other => {
-                return Err(format!("image: {}; `cargo xtask help` lists the options", other.unexpected()));
-            }
-        }
+    let (service, target, options) = options::parse(arguments).map_err(|error| format!("image: {error}"))?;
+    let built = build_all(&Description::load(&service)?, &target, &options)?;
+    if ["spt", "hvt"].contains(&target.as_str()) {
+        // What runs it, so that the next thing typed can be that.
+        println!("tender  {}", cargo::build_tender()?.display());
     }
-    let [service, target] = operands.as_slice() else {
-        return Err("image takes a service and a target, such as: cargo xtask image dns spt".into());
-    };
-    let path = build(&Description::load(service)?, target, &options)?;
-    // What runs it, so that the next thing typed can be that.
-    println!("tender  {}", cargo::build_tender()?.display());
-    println!("bytes   {}", read(&path)?.len());
-    println!("sha256  {}", digest(&path)?);
-    println!("{}", path.display());
+    for (what, path) in &built.beside {
+        println!("{what:<7} {} {} {}", path.display(), read(path)?.len(), digest(path)?);
+    }
+    for line in &built.next {
+        println!("next    {line}");
+    }
+    println!("bytes   {}", read(&built.artefact)?.len());
+    println!("sha256  {}", digest(&built.artefact)?);
+    println!("{}", built.artefact.display());
     Ok(ExitCode::SUCCESS)
 }
 
-fn path(parser: &mut lexopt::Parser) -> Result<PathBuf, Failure> {
-    parser.value().map(PathBuf::from).map_err(|error| error.to_string())
+/// Builds the image that `description` describes for `target` and returns the artefact's path.
+pub fn build(description: &Description, target: &str, options: &Options) -> Result<PathBuf, Failure> {
+    Ok(build_all(description, target, options)?.artefact)
 }
 
-/// Builds the image that `description` describes for `target` and returns its path.
-pub fn build(description: &Description, target: &str, options: &Options) -> Result<PathBuf, Failure> {
-    description.check_target(target)?;
-    let content = options.content.as_deref().map(archive::pack).transpose()?;
-    let configuration = options.config.as_deref().map(read_configuration).transpose()?;
-    let linked = cargo::link_image(&description.package, target)?;
-    let linked_bytes = read(&linked)?;
-    let baked = pack::Baked { content: content.as_deref(), configuration: configuration.as_deref() };
-    let devices = description.devices_for(content.is_some());
-    let image = pack::pack(&linked_bytes, &devices, &baked)
-        .map_err(|error| format!("{}: {error}", linked.display()))?;
-    let program_bytes = image.len() - content.as_ref().map_or(0, Vec::len);
-    if program_bytes > description.size_max_bytes {
-        let (name, limit) = (&description.name, description.size_max_bytes);
-        return Err(format!(
-            "{name}.{target} has {program_bytes} bytes without its content, images/{name}.toml allows {limit}"
-        ));
-    }
+/// Builds the image that `description` describes for `target`, with all that belongs to it.
+pub fn build_all(description: &Description, target: &str, options: &Options) -> Result<Built, Failure> {
+    let target = Target::named(target, options.monitor.as_deref())?;
+    description.check_target(target.back_end)?;
+    target.check_options(options)?;
     let directory = options.out.clone().unwrap_or_else(|| cargo::target_directory().join("images"));
     fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
-    let path = directory.join(format!("{}.{target}", description.name));
-    write(&path, &image)?;
-    write(&path.with_extension(format!("{target}.debug")), &linked_bytes)?;
-    Ok(path)
+    let source = elf::build(description, target.back_end, options, &directory)?;
+    let built = match target.format {
+        Format::Elf => Built { artefact: source.elf.clone(), beside: Vec::new(), next: Vec::new() },
+        Format::Xen => xen::write(&source, options)?,
+        Format::Firecracker => firecracker::write(&source, options)?,
+        Format::Libvirt => libvirt::write(&source, options)?,
+        Format::Oci(monitor) => oci::write(&source, options, monitor)?,
+    };
+    let files = built.beside.iter().map(|(_, path)| path).chain([&source.elf, &built.artefact]);
+    sums::update(&directory, files.map(PathBuf::as_path))?;
+    Ok(built)
 }
 
-fn read_configuration(path: &Path) -> Result<Vec<u8>, Failure> {
-    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    toml::from_str::<toml::Table>(&text)
-        .map_err(|error| format!("{}: {}", path.display(), one_line(&error)))?;
-    Ok(text.into_bytes())
+/// The ELF file that an artefact is made of, and what is known of it.
+pub struct Source<'a> {
+    /// Whose image it is.
+    pub description: &'a Description,
+    /// The packed ELF file.
+    pub elf: PathBuf,
+    /// Devices of its manifest: without the content's block device where the content is baked in.
+    pub devices: Vec<description::Device>,
 }
 
-fn one_line(error: &toml::de::Error) -> String {
-    error.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" ")
+impl Source<'_> {
+    /// Where an artefact with this ending goes: beside the ELF file.
+    pub fn path(&self, ending: &str) -> PathBuf {
+        self.elf.with_file_name(format!("{}.{ending}", self.description.name))
+    }
+
+    /// The ELF file's name, by which configurations beside it refer to it, wherever they lie.
+    pub fn file_name(&self) -> String {
+        self.elf.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// Devices of one kind, in the order of the manifest.
+    pub fn devices_of(&self, kind: description::Kind) -> impl Iterator<Item = &str> {
+        self.devices.iter().filter(move |device| device.kind == kind).map(|device| device.name.as_str())
+    }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
@@ -105,9 +124,4 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     fs::write(path, bytes).map_err(|error| format!("{}: {error}", path.display()))
-}
-
-/// SHA-256 of a file, in hexadecimal.
-pub fn digest(path: &Path) -> Result<String, Failure> {
-    Ok(Sha256::digest(read(path)?).iter().map(|byte| format!("{byte:02x}")).collect())
 }
