@@ -19,6 +19,9 @@ pub const PAGE_SIZE: u64 = 4096;
 /// Bytes of an interface's name with its terminator. Source: Linux `IFNAMSIZ`.
 pub const INTERFACE_NAME_SIZE: usize = 16;
 
+/// How long a TAP interface may be busy before it counts as another process's.
+pub const TAP_BUSY_PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// Smallest block of a block device, bytes. Source: Solo5's tenders; smaller is refused.
 pub const BLOCK_SIZE_MIN: u16 = 512;
 

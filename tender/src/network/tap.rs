@@ -7,12 +7,13 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{SocketType, sockopt};
 
 use crate::failure::Failure;
-use crate::limits::{INTERFACE_NAME_SIZE, USER_MTU};
+use crate::limits::{INTERFACE_NAME_SIZE, TAP_BUSY_PATIENCE, USER_MTU};
 
 /// Attaches the TAP interface `name`: its descriptor, non-blocking, and its MTU.
 pub fn open(name: &str) -> Result<(RawFd, u16), Failure> {
@@ -35,7 +36,7 @@ pub fn open(name: &str) -> Result<(RawFd, u16), Failure> {
                     "/dev/net/tun cannot be opened: {error}; let your user open it, or use --publish, which needs no rights"
                 ))
             })?;
-    attach(&tun, name).map_err(|error| {
+    attach_when_free(&tun, name).map_err(|error| {
         let advice = match error.raw_os_error() {
             Some(libc::EPERM) => "; let your user own it: ip tuntap add NAME mode tap user USER",
             Some(libc::EBUSY) => "; another process has it",
@@ -136,6 +137,20 @@ fn attach(tun: &OwnedFd, name: &str) -> io::Result<()> {
     // SAFETY: TUNSETIFF reads the whole request and writes its name.
     check(unsafe { libc::ioctl(tun.as_raw_fd(), libc::TUNSETIFF, &raw mut request) })?;
     Ok(())
+}
+
+/// The kernel takes a ring apart some 40 ms after its process has ended, and only then lets go of the ring's interface: whoever
+/// restarts a guest at once waits for that.
+fn attach_when_free(tun: &OwnedFd, name: &str) -> io::Result<()> {
+    let end = Instant::now() + TAP_BUSY_PATIENCE;
+    loop {
+        match attach(tun, name) {
+            Err(error) if error.raw_os_error() == Some(libc::EBUSY) && Instant::now() < end => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            other => return other,
+        }
+    }
 }
 
 /// Best effort: without the right to do so, the interface's owner has to.

@@ -166,10 +166,12 @@ impl Programs {
         server: SocketAddr,
         query: &str,
         repeats: usize,
+        pause: Duration,
         words: &[String],
     ) -> Result<Vec<f64>, Failure> {
         let mut command = command_in(Lab::CLIENT, None, &self.first.to_string_lossy());
-        command.args(["--server", &server.to_string(), "--repeats", &repeats.to_string(), query, "--"]);
+        command.args(["--server", &server.to_string(), "--repeats", &repeats.to_string()]);
+        command.args(["--pause", &pause.as_secs_f64().to_string(), query, "--"]);
         let mut running = start(command.args(words))?;
         let mut text = String::new();
         running.output.read_to_string(&mut text).map_err(|error| format!("first: {error}"))?;

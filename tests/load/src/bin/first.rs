@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use load::query::Queries;
 use load::report::Report;
 
-const USAGE: &str = "usage: first --server ADDR:PORT [--repeats N] [--patience SECONDS] QUERY -- COMMAND...
-QUERY is one line of a query list, as \"www.example.org A ANSWER\".";
+const USAGE: &str =
+    "usage: first --server ADDR:PORT [--repeats N] [--patience SECONDS] [--pause SECONDS] QUERY -- COMMAND...
+QUERY is one line of a query list, as \"www.example.org A ANSWER\". --pause is waited before each start.";
 
 /// Between two attempts. A server that is not there drops the query in silence.
 const ATTEMPT: Duration = Duration::from_micros(100);
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         }
     };
     for _ in 0..options.repeats {
+        std::thread::sleep(options.pause);
         match options.measure() {
             Ok(time) => Report::default().with("microseconds", time.as_micros()).print(),
             Err(error) => {
@@ -41,6 +43,7 @@ struct Options {
     server: SocketAddr,
     repeats: u32,
     patience: Duration,
+    pause: Duration,
     query: Queries,
     command: Vec<String>,
 }
@@ -49,13 +52,14 @@ impl Options {
     fn parse() -> Result<Self, lexopt::Error> {
         use lexopt::prelude::*;
         let (mut server, mut query, mut command) = (None, None, Vec::new());
-        let (mut repeats, mut patience) = (1, Duration::from_secs(5));
+        let (mut repeats, mut patience, mut pause) = (1, Duration::from_secs(5), Duration::ZERO);
         let mut parser = lexopt::Parser::from_env();
         while let Some(argument) = parser.next()? {
             match argument {
                 Long("server") => server = Some(parser.value()?.parse()?),
                 Long("repeats") => repeats = parser.value()?.parse()?,
                 Long("patience") => patience = Duration::from_secs_f64(parser.value()?.parse()?),
+                Long("pause") => pause = Duration::from_secs_f64(parser.value()?.parse()?),
                 Value(line) if query.is_none() => query = Some(line.string()?),
                 Value(word) => command.push(word.string()?),
                 other => return Err(other.unexpected()),
@@ -65,7 +69,7 @@ impl Options {
         if command.is_empty() {
             return Err("COMMAND is missing".into());
         }
-        Ok(Self { server: server.ok_or("--server is missing")?, repeats, patience, query, command })
+        Ok(Self { server: server.ok_or("--server is missing")?, repeats, patience, pause, query, command })
     }
 
     fn measure(&self) -> Result<Duration, Box<dyn std::error::Error>> {
