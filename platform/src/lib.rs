@@ -33,6 +33,12 @@ mod start;
 #[cfg_attr(skerry_target = "host", path = "host/mod.rs")]
 mod target;
 
+/// The drivers of the back end virtio, here without it: for tests and fuzzing.
+#[cfg(skerry_target = "host")]
+#[doc(hidden)]
+#[path = "virtio/driver/mod.rs"]
+pub mod virtio;
+
 pub mod baked;
 pub mod block;
 pub mod clock;

@@ -6,6 +6,62 @@ use solo5_sys::manifest::device_type::NET_BASIC;
 /// Bytes of an Ethernet header: destination, source, type.
 pub const ETHERNET_HEADER: usize = 14;
 
+/// What an interface does for us with frames that we send: all zero where it only takes frames as they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Whether it completes checksums.
+    pub checksum: bool,
+    /// Bytes of the largest frame with TCP over IPv4 that it cuts into segments; 0 if it cuts none.
+    pub segment_tcp4: usize,
+    /// The same for TCP over IPv6.
+    pub segment_tcp6: usize,
+}
+
+/// What an interface is to do with a frame before it leaves. Nothing, by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offload {
+    /// Complete a checksum.
+    pub checksum: Option<PartialChecksum>,
+    /// Cut the frame into TCP segments; wants `checksum` as well.
+    pub segment: Option<Segmentation>,
+}
+
+/// A checksum field that holds the sum of the pseudo header: the interface adds everything from `start` to the frame's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartialChecksum {
+    /// Offset in the frame of the first byte that counts: the header of TCP or UDP.
+    pub start: u16,
+    /// Offset of the field from there.
+    pub offset: u16,
+}
+
+/// How a frame is to be cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segmentation {
+    /// Whether its packet is IPv6.
+    pub ipv6: bool,
+    /// Bytes of the headers that each segment gets: Ethernet, IP, TCP.
+    pub headers: u16,
+    /// Bytes of data in each segment but the last.
+    pub size: u16,
+}
+
+/// A frame that has come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// Its bytes, without its checksum.
+    pub length: usize,
+    /// Whether the host vouches for the checksum of its TCP or UDP: it has verified it, or the frame has never left it.
+    pub verified: bool,
+}
+
+impl From<usize> for Received {
+    /// A frame that nobody vouches for.
+    fn from(length: usize) -> Self {
+        Self { length, verified: false }
+    }
+}
+
 /// A network interface of the image. It has one owner, and none can be made but by [`open`].
 #[derive(Debug)]
 pub struct NetDevice {

@@ -1,0 +1,249 @@
+//! A virtio disk: one request at a time, and nothing of the caller's memory in the device's hands.
+//!
+//! A request is three descriptors: what is wanted, a block, and a byte in which the device says how it went. The block travels
+//! through a buffer of ours, so that a device which answers late, or never, writes to nobody else's memory.
+//!
+//! Source: VIRTIO 1.2 §5.2.
+
+use super::{
+    ring::{Ring, Violation},
+    transport::{Refusal, Transport, check_interrupt, configuration, feature, negotiate, queue_size, start},
+};
+use crate::limits::{BLOCK_MAX, BLOCK_QUEUE_SIZE, SECTOR};
+use std::{
+    alloc::{Layout, alloc_zeroed},
+    ptr::NonNull,
+};
+
+/// Feature bits (§5.2.3).
+mod bits {
+    pub const READ_ONLY: u64 = 1 << 5;
+    pub const BLOCK_SIZE: u64 = 1 << 6;
+    pub const FLUSH: u64 = 1 << 9;
+}
+
+/// What is used of what a device offers.
+const WANTED: u64 = bits::READ_ONLY | bits::BLOCK_SIZE | bits::FLUSH | feature::ANY_LAYOUT;
+
+const REQUESTS: u16 = 0;
+
+/// What a request wants (§5.2.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+enum Operation {
+    Read = 0,
+    Write = 1,
+    Flush = 4,
+}
+
+/// How it went.
+mod outcome {
+    pub const OK: u8 = 0;
+    pub const IO_ERROR: u8 = 1;
+    pub const UNSUPPORTED: u8 = 2;
+    /// None of the above: the device has not written it.
+    pub const NONE: u8 = 0xff;
+}
+
+/// Why a request failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The device could not do it.
+    Device,
+    /// The device does not know how.
+    Unsupported,
+    /// The device did not answer in time; nothing is asked of it any more.
+    Silent,
+    /// The device broke the rules of the ring: whoever asked has to stop.
+    Violation(Violation),
+}
+
+/// The memory of the one request.
+#[repr(C)]
+struct Request {
+    operation: u32,
+    reserved: u32,
+    sector: u64,
+    outcome: u8,
+    block: [u8; BLOCK_MAX],
+}
+
+/// Bytes of a request that the device reads first.
+const HEADER: u32 = 16;
+
+/// A disk at work.
+pub struct Block {
+    transport: Box<dyn Transport>,
+    ring: Ring,
+    request: NonNull<Request>,
+    capacity: u64,
+    block_size: usize,
+    read_only: bool,
+    flushes: bool,
+    silent: bool,
+}
+
+impl Block {
+    /// Sets a device up.
+    pub fn new(mut transport: Box<dyn Transport>) -> Result<Self, Refusal> {
+        let device = &mut *transport;
+        let features = negotiate(device, WANTED)?;
+        let has = |bit| features & bit != 0;
+        let block_size = if has(bits::BLOCK_SIZE) {
+            u32::from_le_bytes(configuration(device, 20)?)
+        } else {
+            SECTOR as u32
+        };
+        if !block_size.is_power_of_two() || !(SECTOR..=BLOCK_MAX).contains(&(block_size as usize)) {
+            return Err(Refusal::Configuration("block size", block_size.into()));
+        }
+        let sectors = u64::from_le_bytes(configuration(device, 0)?);
+        let capacity = sectors
+            .checked_mul(SECTOR as u64)
+            .ok_or(Refusal::Configuration("capacity in sectors", sectors))?;
+        let size = queue_size(device, REQUESTS, BLOCK_QUEUE_SIZE)?;
+        let usable = size.min(BLOCK_QUEUE_SIZE);
+        let ring = Ring::new(size, usable, has(feature::EVENT_INDEX)).ok_or(Refusal::NoMemory)?;
+        // SAFETY: the layout is not empty. All zeroes is a request.
+        let request =
+            NonNull::new(unsafe { alloc_zeroed(Layout::new::<Request>()) }).ok_or(Refusal::NoMemory)?;
+        device.enable_queue(REQUESTS, size, ring.addresses())?;
+        start(device, features);
+        Ok(Self {
+            transport,
+            ring,
+            request: request.cast(),
+            capacity: capacity - capacity % u64::from(block_size),
+            block_size: block_size as usize,
+            read_only: has(bits::READ_ONLY),
+            flushes: has(bits::FLUSH),
+            silent: false,
+        })
+    }
+
+    /// Size of the device in bytes, a multiple of the block size.
+    pub fn capacity(&self) -> u64 {
+        self.capacity
+    }
+
+    /// Size of a block in bytes, a power of two.
+    pub fn block_size(&self) -> usize {
+        self.block_size
+    }
+
+    /// Whether the device takes no writes.
+    pub fn read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// The line of the device's interrupt.
+    pub fn interrupt_line(&self) -> Option<u8> {
+        self.transport.interrupt_line()
+    }
+
+    /// Reads the block at `offset` bytes. `wait` is called while the device works, and says when it has been long enough.
+    pub fn read(&mut self, offset: u64, block: &mut [u8], wait: impl FnMut() -> bool) -> Result<(), Failure> {
+        let length = block.len();
+        self.perform(Operation::Read, offset, length, wait)?;
+        // SAFETY: `perform` has checked the length; the bytes are copied, whatever the device does to them meanwhile.
+        unsafe { block.as_mut_ptr().copy_from_nonoverlapping(self.block(), length) };
+        Ok(())
+    }
+
+    /// Writes the block at `offset` bytes; `wait` as for [`read`](Self::read).
+    pub fn write(&mut self, offset: u64, block: &[u8], wait: impl FnMut() -> bool) -> Result<(), Failure> {
+        assert!(block.len() <= BLOCK_MAX, "one block");
+        if self.silent {
+            return Err(Failure::Silent);
+        }
+        // SAFETY: the buffer has BLOCK_MAX bytes, and the device holds no request.
+        unsafe { self.block().copy_from_nonoverlapping(block.as_ptr(), block.len()) };
+        self.perform(Operation::Write, offset, block.len(), wait)
+    }
+
+    /// Has everything written reach the disk; `wait` as for [`read`](Self::read). A device that does not offer it has no cache.
+    pub fn flush(&mut self, wait: impl FnMut() -> bool) -> Result<(), Failure> {
+        if self.flushes { self.perform(Operation::Flush, 0, 0, wait) } else { Ok(()) }
+    }
+
+    /// Asks for an interrupt when the request is done. Whether it is not done already.
+    pub fn arm(&mut self) -> bool {
+        self.ring.arm()
+    }
+
+    /// Ends the interrupt.
+    pub fn disarm(&mut self) -> Result<(), Violation> {
+        self.ring.disarm();
+        check_interrupt(&mut *self.transport)
+    }
+
+    fn block(&self) -> *mut u8 {
+        // SAFETY: the request is ours, and never freed.
+        unsafe { (&raw mut (*self.request.as_ptr()).block).cast() }
+    }
+
+    fn perform(
+        &mut self,
+        operation: Operation,
+        offset: u64,
+        length: usize,
+        mut wait: impl FnMut() -> bool,
+    ) -> Result<(), Failure> {
+        assert!(length <= BLOCK_MAX, "one block");
+        if self.silent {
+            return Err(Failure::Silent);
+        }
+        self.submit(operation, offset / SECTOR as u64, length);
+        loop {
+            match self.ring.take() {
+                Ok(Some(_)) => break,
+                Ok(None) if wait() => {}
+                Ok(None) => {
+                    self.silent = true;
+                    return Err(Failure::Silent);
+                }
+                Err(violation) => return Err(Failure::Violation(violation)),
+            }
+        }
+        // SAFETY: the request is ours, and never freed; the byte is read once.
+        match unsafe { (&raw const (*self.request.as_ptr()).outcome).read_volatile() } {
+            outcome::OK => Ok(()),
+            outcome::UNSUPPORTED => Err(Failure::Unsupported),
+            outcome::IO_ERROR | outcome::NONE | _ => Err(Failure::Device),
+        }
+    }
+
+    /// Gives the device the one request.
+    fn submit(&mut self, operation: Operation, sector: u64, length: usize) {
+        let request = self.request.as_ptr();
+        // SAFETY: the request is ours, never freed, and not the device's: it gave back the last one.
+        unsafe {
+            (&raw mut (*request).operation).write_volatile(operation as u32);
+            (&raw mut (*request).sector).write_volatile(sector);
+            (&raw mut (*request).outcome).write_volatile(outcome::NONE);
+        }
+        let address = |field: *const u8| field.addr() as u64;
+        // SAFETY: only addresses are taken.
+        let (header, outcome) = unsafe { (&raw const (*request).operation, &raw const (*request).outcome) };
+        let parts = [
+            (address(header.cast()), HEADER, false),
+            (address(self.block()), length as u32, operation == Operation::Read),
+            (address(outcome), 1, true),
+        ];
+        let (mut first, mut previous) = (None, None);
+        for (address, length, device_writes) in parts.into_iter().filter(|&(_, length, _)| length > 0) {
+            let index =
+                self.ring.acquire().expect("the ring has four descriptors, and the device holds none");
+            // SAFETY: all three parts lie in the request, which nobody else uses and which is never freed.
+            unsafe { self.ring.describe(index, previous, address, length, device_writes) };
+            first = first.or(Some(index));
+            previous = Some(index);
+        }
+        if let Some(first) = first {
+            self.ring.publish(first);
+        }
+        if self.ring.must_notify() {
+            self.transport.notify(REQUESTS);
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Finds virtio devices on PCI, by configuration mechanism 1: an address to port 0xcf8, a word from port 0xcfc.
+//!
+//! Firmware or hypervisor has given the devices their addresses; here nothing is moved. A device that speaks version 1 says in
+//! capabilities where its registers are; one that does not has them in ports. Lists are followed a bounded number of times,
+//! whatever the host writes into them.
+//!
+//! Source: PCI Local Bus 3.0 §3.2.2.3.2, §6.1, §6.7; PCI-to-PCI Bridge 1.2 §3.2; VIRTIO 1.2 §4.1.
+
+use super::{
+    legacy::Legacy,
+    modern::{Modern, Places},
+    registers::{Bus, Registers},
+    transport::{Kind, Transport},
+};
+use crate::limits::{PCI_BUSES_MAX, PCI_CAPABILITIES_MAX};
+
+const ADDRESS_PORT: u16 = 0xcf8;
+const DATA_PORT: u16 = 0xcfc;
+const ENABLE: u32 = 1 << 31;
+
+const VENDOR: u16 = 0x1af4;
+const DEVICE_FIRST: u16 = 0x1000;
+/// From here on the device number is that of the kind of device (VIRTIO 1.2 §4.1.2.1); below, a device speaks both versions.
+const MODERN_FIRST: u16 = 0x1040;
+const DEVICE_LAST: u16 = 0x107f;
+
+/// Offsets in a function's configuration.
+mod register {
+    pub const COMMAND: u8 = 0x04;
+    pub const HEADER_TYPE: u8 = 0x0e;
+    pub const BASE_ADDRESS: u8 = 0x10;
+    pub const SECONDARY_BUS: u8 = 0x19;
+    pub const SUBSYSTEM: u8 = 0x2e;
+    pub const CAPABILITIES: u8 = 0x34;
+    pub const INTERRUPT_LINE: u8 = 0x3c;
+}
+
+/// Bits of the command register: ports, memory, bus master.
+const COMMAND_USE: u32 = 1 | 2 | 4;
+/// Status, in the same word: there is a list of capabilities.
+const STATUS_CAPABILITIES: u32 = 1 << 20;
+/// A capability that is the vendor's own.
+const CAPABILITY_VENDOR: u8 = 9;
+
+/// A device's function on a bus.
+#[derive(Clone, Copy)]
+struct Function<'b> {
+    bus: &'b dyn Bus,
+    /// Bus, device and function, where the address port wants them.
+    address: u32,
+}
+
+impl Function<'_> {
+    /// The word that holds the register at `offset`.
+    fn word(&self, offset: u8) -> u32 {
+        self.bus.port_write(ADDRESS_PORT, 4, ENABLE | self.address | u32::from(offset & !3));
+        self.bus.port_read(DATA_PORT, 4)
+    }
+
+    fn write_word(&self, offset: u8, value: u32) {
+        self.bus.port_write(ADDRESS_PORT, 4, ENABLE | self.address | u32::from(offset & !3));
+        self.bus.port_write(DATA_PORT, 4, value);
+    }
+
+    fn byte(&self, offset: u8) -> u8 {
+        (self.word(offset) >> (8 * (offset & 3))) as u8
+    }
+
+    fn half(&self, offset: u8) -> u16 {
+        (self.word(offset) >> (8 * (offset & 2))) as u16
+    }
+
+    /// The kind of virtio device that it is, with `None` for those without a driver here.
+    fn kind(&self) -> Option<Kind> {
+        let word = self.word(0);
+        let (vendor, device) = (word as u16, (word >> 16) as u16);
+        if vendor != VENDOR || !(DEVICE_FIRST..=DEVICE_LAST).contains(&device) {
+            return None;
+        }
+        let number =
+            if device >= MODERN_FIRST { device - MODERN_FIRST } else { self.half(register::SUBSYSTEM) };
+        Kind::from_number(number.into())
+    }
+
+    /// A base address register: a port, or an address in memory; `None` where there is neither.
+    fn base(&self, number: u8) -> Option<Base> {
+        let offset = register::BASE_ADDRESS + 4 * (number < 6).then_some(number)?;
+        let low = self.word(offset);
+        if low & 1 != 0 {
+            return u16::try_from(low & !3).ok().filter(|&port| port != 0).map(Base::Port);
+        }
+        let high = if low & 6 == 4 && number < 5 { self.word(offset + 4) } else { 0 };
+        let address = u64::from(high) << 32 | u64::from(low & !15);
+        (address != 0).then_some(Base::Memory(address))
+    }
+
+    /// The registers that a capability points to.
+    fn place(&self, capability: u8) -> Option<Registers> {
+        let at = |offset| capability.checked_add(offset);
+        let Base::Memory(base) = self.base(self.byte(at(4)?))? else { return None };
+        let (offset, length) = (self.word(at(8)?), self.word(at(12)?));
+        self.bus.map(base.checked_add(offset.into())?, length.into())
+    }
+
+    /// Where a device of version 1 has its registers; `None` if it is none.
+    fn places(&self) -> Option<Places> {
+        if self.word(register::COMMAND) & STATUS_CAPABILITIES == 0 {
+            return None;
+        }
+        let (mut common, mut notify, mut interrupt, mut device) = (None, None, None, None);
+        let mut multiplier = 0;
+        let mut at = self.byte(register::CAPABILITIES) & !3;
+        for _ in 0..PCI_CAPABILITIES_MAX {
+            if at == 0 {
+                break;
+            }
+            let word = self.word(at);
+            if word as u8 == CAPABILITY_VENDOR {
+                // The first of each kind that can be used (VIRTIO 1.2 §4.1.4).
+                match (word >> 24) as u8 {
+                    1 => common = common.or_else(|| self.place(at)),
+                    2 if notify.is_none() => {
+                        notify = self.place(at);
+                        multiplier = at.checked_add(16).map_or(0, |offset| self.word(offset));
+                    }
+                    3 => interrupt = interrupt.or_else(|| self.place(at)),
+                    4 => device = device.or_else(|| self.place(at)),
+                    _ => {}
+                }
+            }
+            at = (word >> 8) as u8 & !3;
+        }
+        Some(Places { common: common?, notify: notify?, multiplier, interrupt: interrupt?, device })
+    }
+
+    /// The device behind it, ready for a driver.
+    fn transport(self, bus: &'static dyn Bus) -> Option<Box<dyn Transport>> {
+        let kind = self.kind()?;
+        self.write_word(register::COMMAND, self.word(register::COMMAND) & 0xffff & !(1 << 10) | COMMAND_USE);
+        // 0 and 255: nobody has said (PCI Local Bus 3.0 §6.2.4).
+        let line = Some(self.byte(register::INTERRUPT_LINE)).filter(|&line| line != 0 && line != 255);
+        if let Some(places) = self.places() {
+            return Modern::new(kind, places, line).map(|modern| Box::new(modern) as _);
+        }
+        match self.base(0)? {
+            Base::Port(port) => Some(Box::new(Legacy::new(bus, kind, port, line))),
+            Base::Memory(_) => None,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Base {
+    Port(u16),
+    Memory(u64),
+}
+
+/// All virtio devices that there is a driver for, in the order of their places on the bus. A device whose registers are
+/// nowhere is left out.
+pub fn find(bus: &'static dyn Bus) -> Vec<Box<dyn Transport>> {
+    // Without a host bridge the port does not remember.
+    bus.port_write(ADDRESS_PORT, 4, ENABLE);
+    if bus.port_read(ADDRESS_PORT, 4) != ENABLE {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    let mut buses = vec![0];
+    let mut next = 0;
+    while let Some(&number) = buses.get(next) {
+        next += 1;
+        for device in 0..32 {
+            let function =
+                |function: u32| Function { bus, address: number << 16 | device << 11 | function << 8 };
+            if function(0).word(0) as u16 == u16::MAX {
+                continue;
+            }
+            // Bit 7: there are more functions than one.
+            let functions = if function(0).byte(register::HEADER_TYPE) & 0x80 == 0 { 1 } else { 8 };
+            for function in (0..functions).map(function) {
+                if let Some(transport) = function.transport(bus) {
+                    found.push(transport);
+                } else if function.word(0) as u16 != u16::MAX
+                    && function.byte(register::HEADER_TYPE) & 0x7f == 1
+                {
+                    let secondary = u32::from(function.byte(register::SECONDARY_BUS));
+                    if secondary != 0 && !buses.contains(&secondary) && buses.len() < PCI_BUSES_MAX {
+                        buses.push(secondary);
+                    }
+                }
+            }
+        }
+    }
+    found
+}
