@@ -6,7 +6,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use runtime::network::{
-    Clock, Device, Fixed, Network, Responder, Settings, Source, TcpListener, TcpOptions, TcpStream,
+    Clock, Device, Fixed, Network, Received, Responder, Settings, Source, TcpListener, TcpOptions, TcpStream,
     UdpOptions, UdpSocket, checksum::Sum,
 };
 use std::{
@@ -54,11 +54,11 @@ impl Device for Port {
         MTU
     }
 
-    fn receive(&mut self, frame: &mut [u8]) -> Option<usize> {
+    fn receive(&mut self, frame: &mut [u8]) -> Option<Received> {
         let arrived = self.0.borrow_mut().arriving.pop_front()?;
         let length = arrived.len().min(frame.len());
         frame[..length].copy_from_slice(&arrived[..length]);
-        Some(length)
+        Some(length.into())
     }
 
     fn transmit(&mut self, frame: &[u8]) {

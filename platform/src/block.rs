@@ -10,8 +10,14 @@ pub enum IoError {
     Misaligned,
     /// The block lies outside the device: the caller's fault.
     OutOfRange,
+    /// The device takes no writes: attach it for writing, or do not write.
+    ReadOnly,
     /// The host could not do it.
     Host,
+    /// The host does not know how to do it.
+    Unsupported,
+    /// The host did not answer, and is not asked any more: the device has to be attached anew.
+    Silent,
 }
 
 impl std::fmt::Display for IoError {
@@ -19,7 +25,10 @@ impl std::fmt::Display for IoError {
         f.write_str(match self {
             Self::Misaligned => "not a whole block",
             Self::OutOfRange => "outside the block device",
+            Self::ReadOnly => "the block device is read-only",
             Self::Host => "the host failed to read or write the block device",
+            Self::Unsupported => "the host's block device does not know this operation",
+            Self::Silent => "the host's block device does not answer any more",
         })
     }
 }
@@ -65,13 +74,24 @@ impl BlockDevice {
     /// Reads the block at `offset` bytes into `block`.
     pub fn read(&mut self, offset: u64, block: &mut [u8]) -> Result<(), IoError> {
         self.check(offset, block.len())?;
-        if self.disk.read(offset, block) { Ok(()) } else { Err(IoError::Host) }
+        self.disk.read(offset, block)
     }
 
     /// Writes `block` at `offset` bytes.
     pub fn write(&mut self, offset: u64, block: &[u8]) -> Result<(), IoError> {
         self.check(offset, block.len())?;
-        if self.disk.write(offset, block) { Ok(()) } else { Err(IoError::Host) }
+        if self.read_only() { Err(IoError::ReadOnly) } else { self.disk.write(offset, block) }
+    }
+
+    /// Has everything written reach the device itself, where the host keeps it in a cache that it lets us flush. A tender does
+    /// not: there it does nothing.
+    pub fn flush(&mut self) -> Result<(), IoError> {
+        self.disk.flush()
+    }
+
+    /// Whether the device is known to take no writes.
+    pub fn read_only(&self) -> bool {
+        self.disk.read_only()
     }
 
     fn check(&self, offset: u64, length: usize) -> Result<(), IoError> {

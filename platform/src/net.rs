@@ -94,22 +94,33 @@ impl NetDevice {
         self.mtu
     }
 
-    /// Takes one frame into `frame`, without its checksum, and returns its length; `None` when there is none now.
-    /// A frame longer than `frame` is cut.
+    /// What the interface does for us with frames that we send.
+    pub fn capabilities(&self) -> Capabilities {
+        self.interface.capabilities()
+    }
+
+    /// Takes one frame into `frame`, without its checksum; `None` when there is none now. A frame longer than `frame` is cut.
     #[inline]
-    pub fn receive(&mut self, frame: &mut [u8]) -> Option<usize> {
-        self.interface.receive(frame).map(|length| length.min(frame.len()))
+    pub fn receive(&mut self, frame: &mut [u8]) -> Option<Received> {
+        let received = self.interface.receive(frame).map(Received::from)?;
+        Some(Received { length: received.length.min(frame.len()), ..received })
     }
 
     /// Sends one frame. A frame the host cannot take now is dropped and counted, as on any Ethernet.
     #[inline]
     pub fn transmit(&mut self, frame: &[u8]) {
-        if !self.interface.transmit(frame) {
+        self.transmit_offloaded(frame, Offload::default());
+    }
+
+    /// Sends one frame, of which the interface does what `offload` says: no more than its [`capabilities`](Self::capabilities).
+    #[inline]
+    pub fn transmit_offloaded(&mut self, frame: &[u8], offload: Offload) {
+        if !self.interface.transmit(frame, offload) {
             self.dropped += 1;
         }
     }
 
-    /// Frames that [`transmit`](Self::transmit) dropped.
+    /// Frames that were not sent.
     pub fn dropped(&self) -> u64 {
         self.dropped
     }

@@ -1,6 +1,10 @@
 //! The host: a clock and no devices, so that everything above can be tested as a process.
 
-use crate::manifest::OpenError;
+use crate::{
+    block::IoError,
+    manifest::OpenError,
+    net::{Capabilities, Offload},
+};
 use solo5_sys::manifest::Entry;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -39,8 +43,12 @@ impl Interface {
         None
     }
 
-    pub fn transmit(&mut self, _frame: &[u8]) -> bool {
+    pub fn transmit(&mut self, _frame: &[u8], _offload: Offload) -> bool {
         false
+    }
+
+    pub fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
     }
 }
 
@@ -53,11 +61,19 @@ impl Disk {
         Self
     }
 
-    pub fn read(&mut self, _offset: u64, _block: &mut [u8]) -> bool {
-        false
+    pub fn read(&mut self, _offset: u64, _block: &mut [u8]) -> Result<(), IoError> {
+        Err(IoError::Host)
     }
 
-    pub fn write(&mut self, _offset: u64, _block: &[u8]) -> bool {
+    pub fn write(&mut self, _offset: u64, _block: &[u8]) -> Result<(), IoError> {
+        Err(IoError::Host)
+    }
+
+    pub fn flush(&mut self) -> Result<(), IoError> {
+        Err(IoError::Host)
+    }
+
+    pub fn read_only(&self) -> bool {
         false
     }
 }

@@ -1,6 +1,7 @@
 //! Block devices, by hypercall.
 
 use super::hypercall;
+use crate::block::IoError;
 use solo5_sys::{
     hvt::{BlockIo, Hypercall, result},
     manifest::Entry,
@@ -18,21 +19,31 @@ impl Disk {
         Self { handle: handle as u64 }
     }
 
-    /// Reads one block; false if the host failed.
-    pub fn read(&mut self, offset: u64, block: &mut [u8]) -> bool {
+    /// Reads one block.
+    pub fn read(&mut self, offset: u64, block: &mut [u8]) -> Result<(), IoError> {
         let (data, len) = (block.as_mut_ptr().addr() as u64, block.len() as u64);
         let mut call = BlockIo { handle: self.handle, offset, data, len, ret: result::EUNSPEC };
         // SAFETY: the tender writes at most the length of `block` to it.
         unsafe { hypercall(Hypercall::BlockRead, &mut call) };
-        call.ret == result::OK && call.len == len
+        if call.ret == result::OK && call.len == len { Ok(()) } else { Err(IoError::Host) }
     }
 
-    /// Writes one block; false if the host failed.
-    pub fn write(&mut self, offset: u64, block: &[u8]) -> bool {
+    /// Writes one block.
+    pub fn write(&mut self, offset: u64, block: &[u8]) -> Result<(), IoError> {
         let (data, len) = (block.as_ptr().addr() as u64, block.len() as u64);
         let mut call = BlockIo { handle: self.handle, offset, data, len, ret: result::EUNSPEC };
         // SAFETY: the tender only reads `block`.
         unsafe { hypercall(Hypercall::BlockWrite, &mut call) };
-        call.ret == result::OK
+        if call.ret == result::OK { Ok(()) } else { Err(IoError::Host) }
+    }
+
+    /// Nothing to do: no hypercall is for it.
+    pub fn flush(&mut self) -> Result<(), IoError> {
+        Ok(())
+    }
+
+    /// The tender does not say.
+    pub fn read_only(&self) -> bool {
+        false
     }
 }

@@ -6,7 +6,10 @@
 //! compared and masked, and an answer that never comes ends the image with a reason.
 
 use super::{console, exit, hypercall, kick};
-use crate::report::interface_gone;
+use crate::{
+    net::{Capabilities, Offload},
+    report::interface_gone,
+};
 use solo5_sys::{
     hvt::{
         BootInfo, FEATURE_RING_IO, Hypercall, NetIo, RING_BUFFER_SIZE, RING_SIZE, Ring, RingEntry, result,
@@ -62,7 +65,7 @@ impl Interface {
     }
 
     /// Sends one frame; false if the host did not take it.
-    pub fn transmit(&mut self, frame: &[u8]) -> bool {
+    pub fn transmit(&mut self, frame: &[u8], _: Offload) -> bool {
         if let Some(mut ring) = SharedRing::get()
             && frame.len() <= RING_BUFFER_SIZE
         {
@@ -73,6 +76,11 @@ impl Interface {
         // SAFETY: the tender only reads `frame`.
         unsafe { hypercall(Hypercall::NetWrite, &mut call) };
         call.ret == result::OK
+    }
+
+    /// Nothing: a tender takes frames as they are.
+    pub fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Block devices: one block at an offset, by descriptor.
 
 use super::{number, system_call};
+use crate::block::IoError;
 use solo5_sys::manifest::Entry;
 
 /// A block device of the tender's: a file or a real device.
@@ -15,17 +16,29 @@ impl Disk {
         Self { descriptor: entry.host as u32 as usize }
     }
 
-    /// Reads one block; false if the host failed.
-    pub fn read(&mut self, offset: u64, block: &mut [u8]) -> bool {
+    /// Reads one block.
+    pub fn read(&mut self, offset: u64, block: &mut [u8]) -> Result<(), IoError> {
         let arguments = [self.descriptor, block.as_mut_ptr().addr(), block.len(), offset as usize, 0, 0];
         // SAFETY: the kernel writes at most the length of `block` to it.
-        unsafe { system_call(number::PREAD64, arguments) == block.len() as isize }
+        let result = unsafe { system_call(number::PREAD64, arguments) };
+        if result == block.len() as isize { Ok(()) } else { Err(IoError::Host) }
     }
 
-    /// Writes one block; false if the host failed.
-    pub fn write(&mut self, offset: u64, block: &[u8]) -> bool {
+    /// Writes one block.
+    pub fn write(&mut self, offset: u64, block: &[u8]) -> Result<(), IoError> {
         let arguments = [self.descriptor, block.as_ptr().addr(), block.len(), offset as usize, 0, 0];
         // SAFETY: the kernel only reads `block`.
-        unsafe { system_call(number::PWRITE64, arguments) == block.len() as isize }
+        let result = unsafe { system_call(number::PWRITE64, arguments) };
+        if result == block.len() as isize { Ok(()) } else { Err(IoError::Host) }
+    }
+
+    /// Nothing to do: no call of the tender's is for it.
+    pub fn flush(&mut self) -> Result<(), IoError> {
+        Ok(())
+    }
+
+    /// The tender does not say.
+    pub fn read_only(&self) -> bool {
+        false
     }
 }

@@ -1,7 +1,10 @@
 //! Network interfaces: by the tender's ring where it offers one, else one frame a system call.
 
 use super::{number, ring::Ring, system_call};
-use crate::{net::ETHERNET_HEADER, report::interface_gone};
+use crate::{
+    net::{Capabilities, ETHERNET_HEADER, Offload},
+    report::interface_gone,
+};
 use solo5_sys::manifest::Entry;
 
 /// -EAGAIN and -EINTR. Any other error of a read is there to stay: the interface was deleted, or its other end closed.
@@ -43,13 +46,18 @@ impl Interface {
     /// Sends one frame, by the ring with the next batch or before the image sleeps; false if the host did not take it, or
     /// one before it.
     #[inline]
-    pub fn transmit(&mut self, frame: &[u8]) -> bool {
+    pub fn transmit(&mut self, frame: &[u8], _: Offload) -> bool {
         if let (Some(batches), Some(ring)) = (&mut self.batches, Ring::get()) {
             return batches.transmit(ring, frame);
         }
         let arguments = [self.descriptor, frame.as_ptr().addr(), frame.len(), 0, 0, 0];
         // SAFETY: the kernel only reads `frame`.
         unsafe { system_call(number::WRITE, arguments) >= 0 }
+    }
+
+    /// Nothing: a tender takes frames as they are.
+    pub fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
     }
 }
 

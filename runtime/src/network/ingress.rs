@@ -2,6 +2,7 @@
 
 use super::{
     classify::{Base, Segment, Verdict, classify},
+    device::Received,
     flows::{Flow, FlowId, FourTuple, Holder},
     listener::TcpOptions,
     stack::{Sockets, Stack},
@@ -15,12 +16,12 @@ use smoltcp::{
 use std::{collections::TryReserveError, net::SocketAddr};
 
 impl Stack {
-    /// Handles the first `length` bytes of `frame`. Whether the fast path, which touches no socket, did.
+    /// Handles the frame that was received into `frame`. Whether the fast path, which touches no socket, did.
     #[inline]
-    pub(super) fn handle_frame(&mut self, length: usize) -> bool {
-        match classify(&self.frame[..length], &self.ours) {
+    pub(super) fn handle_frame(&mut self, Received { length, verified }: Received) -> bool {
+        match classify(&self.frame[..length], verified, &self.ours) {
             Verdict::Datagram(datagram) => {
-                if self.answer(datagram, length) {
+                if self.answer(datagram, length, verified) {
                     return true;
                 }
                 self.handle_base(Base::Udp(datagram.port), length);

@@ -15,6 +15,7 @@ mod device;
 mod flows;
 mod ingress;
 mod listener;
+mod offload;
 mod rate;
 mod responder;
 mod router;
@@ -27,7 +28,7 @@ mod visit;
 
 pub use addresses::{Fixed, Settings, Source};
 pub use counters::Counters;
-pub use device::{Clock, Device, ETHERNET_HEADER, SystemClock};
+pub use device::{Capabilities, Clock, Device, ETHERNET_HEADER, Offload, Received, SystemClock};
 pub use listener::{TcpListener, TcpOptions};
 pub use responder::Responder;
 pub use stream::TcpStream;

@@ -51,7 +51,7 @@ impl Sequence {
 }
 
 /// Where the TCP segment of a frame lies, if it has one that is whole.
-fn segment(frame: &[u8]) -> Option<(usize, usize)> {
+pub(super) fn segment(frame: &[u8]) -> Option<(usize, usize)> {
     let packet = frame.get(ETHERNET_HEADER..)?;
     let (header, length) = match frame[12..14] {
         [0x08, 0x00] if *packet.get(9)? == 6 => {
@@ -145,7 +145,10 @@ mod tests {
         sequence.handle_acknowledgement(expected);
         let mut bytes = frame(number, control, payload);
         sequence.mend(&mut bytes);
-        assert!(matches!(classify(&bytes, &addresses()), Verdict::Segment(_)), "the checksum is wrong");
+        assert!(
+            matches!(classify(&bytes, false, &addresses()), Verdict::Segment(_)),
+            "the checksum is wrong"
+        );
         assert_eq!(u32::from_be_bytes(bytes[38..42].try_into().expect("four bytes")), expect);
     }
 

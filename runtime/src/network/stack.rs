@@ -15,7 +15,7 @@ use super::{
     addresses::Addressing,
     classify::Addresses,
     counters::Counters,
-    device::{Clock, Device, ETHERNET_HEADER, Wire},
+    device::{Clock, Device, ETHERNET_HEADER, Wire, largest_frame},
     flows::{FlowId, Flows},
     listener::Listening,
     rate::ErrorRate,
@@ -93,7 +93,7 @@ impl Stack {
         config.random_seed = u64::from_ne_bytes(seed);
         let now = (clock.monotonic() / 1_000) as Micros;
         let size = device.mtu() + ETHERNET_HEADER;
-        let mut scratch = vec![0; size].into_boxed_slice();
+        let mut scratch = vec![0; largest_frame(&*device)].into_boxed_slice();
         let mut wire =
             Wire { device: &mut *device, frame: None, scratch: &mut scratch, sent: &mut 0, sequence: None };
         let mut interface = Interface::new(config, &mut wire, Instant::from_micros(now));
@@ -136,12 +136,12 @@ impl Stack {
         self.clock_read = false;
         let mut turn = Turn { frames: 0, drained: false, quiet: true };
         while turn.frames < BATCH {
-            let Some(length) = self.device.receive(&mut self.frame) else {
+            let Some(received) = self.device.receive(&mut self.frame) else {
                 turn.drained = true;
                 break;
             };
             turn.frames += 1;
-            turn.quiet &= self.handle_frame(length);
+            turn.quiet &= self.handle_frame(received);
         }
         self.counters.frames_in += turn.frames as u64;
         self.turns += 1;

@@ -76,7 +76,7 @@ fn echo(interfaces: &[&str]) {
     let mut frame = [0; 1514];
     loop {
         for device in &mut devices {
-            while let Some(length) = device.receive(&mut frame) {
+            while let Some(net::Received { length, .. }) = device.receive(&mut frame) {
                 let (destination, rest) = frame.split_at_mut(6);
                 destination.swap_with_slice(&mut rest[..6]);
                 frame[6..12].copy_from_slice(&device.mac());

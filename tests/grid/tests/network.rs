@@ -7,7 +7,7 @@
 mod every_target;
 
 use runtime::{
-    network::{Device, Fixed, Network, Settings, Source, SystemClock, TcpOptions, TcpStream},
+    network::{Device, Fixed, Network, Received, Settings, Source, SystemClock, TcpOptions, TcpStream},
     resolver::{LookupError, Resolver, kind},
 };
 use rustix::{
@@ -50,10 +50,10 @@ impl Device for Wire {
         1_500
     }
 
-    fn receive(&mut self, frame: &mut [u8]) -> Option<usize> {
+    fn receive(&mut self, frame: &mut [u8]) -> Option<Received> {
         match read(&self.0, frame) {
             Ok(0) => panic!("the image has ended"),
-            Ok(length) => Some(length),
+            Ok(length) => Some(length.into()),
             Err(Errno::AGAIN) => None,
             Err(error) => panic!("the image's interface: {error}"),
         }

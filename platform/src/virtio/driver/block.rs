@@ -5,11 +5,11 @@
 //!
 //! Source: VIRTIO 1.2 §5.2.
 
+use super::limits::{BLOCK_MAX, BLOCK_QUEUE_SIZE, SECTOR};
 use super::{
     ring::{Ring, Violation},
     transport::{Refusal, Transport, check_interrupt, configuration, feature, negotiate, queue_size, start},
 };
-use crate::limits::{BLOCK_MAX, BLOCK_QUEUE_SIZE, SECTOR};
 use std::{
     alloc::{Layout, alloc_zeroed},
     ptr::NonNull,
@@ -39,7 +39,6 @@ enum Operation {
 /// How it went.
 mod outcome {
     pub const OK: u8 = 0;
-    pub const IO_ERROR: u8 = 1;
     pub const UNSUPPORTED: u8 = 2;
     /// None of the above: the device has not written it.
     pub const NONE: u8 = 0xff;
@@ -209,7 +208,8 @@ impl Block {
         match unsafe { (&raw const (*self.request.as_ptr()).outcome).read_volatile() } {
             outcome::OK => Ok(()),
             outcome::UNSUPPORTED => Err(Failure::Unsupported),
-            outcome::IO_ERROR | outcome::NONE | _ => Err(Failure::Device),
+            // The device says so, says nonsense, or has not written it.
+            _ => Err(Failure::Device),
         }
     }
 
@@ -244,6 +244,162 @@ impl Block {
         }
         if self.ring.must_notify() {
             self.transport.notify(REQUESTS);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::virtio::{
+        fake::{Chain, Fake, Host},
+        transport::Kind,
+    };
+    use std::{cell::RefCell, rc::Rc};
+
+    const SECTORS: u64 = 64;
+    const OFFERED: u64 = feature::VERSION_1 | feature::EVENT_INDEX | bits::FLUSH;
+
+    fn configuration(sectors: u64, block_size: u32) -> Vec<u8> {
+        let mut bytes = [0; 24];
+        bytes[..8].copy_from_slice(&sectors.to_le_bytes());
+        bytes[20..].copy_from_slice(&block_size.to_le_bytes());
+        bytes.to_vec()
+    }
+
+    fn disk(offered: u64) -> (Block, Rc<RefCell<Host>>) {
+        let host = Host::new(Kind::Block, offered, &configuration(SECTORS, 512));
+        (Block::new(Box::new(Fake(host.clone()))).expect("it is a good device"), host)
+    }
+
+    /// A device that answers each request with `answer`, the bytes of the block and the outcome, after `naps` waits.
+    fn serve(host: &Rc<RefCell<Host>>, answer: &[u8], naps: usize) -> impl FnMut() -> bool {
+        let (host, answer, mut waited) = (host.clone(), answer.to_vec(), 0);
+        move || {
+            waited += 1;
+            if waited == naps {
+                let mut host = host.borrow_mut();
+                let chain = host.take(0).expect("there is a request");
+                let written = chain.write(&answer);
+                host.give_back(0, chain.head.into(), written);
+            }
+            waited < 1_000
+        }
+    }
+
+    #[track_caller]
+    fn check_read(answer: &[u8], expect: Result<&[u8; 512], Failure>) {
+        let (mut disk, host) = disk(OFFERED);
+        let mut block = [0; 512];
+        let outcome = disk.read(1_024, &mut block, serve(&host, answer, 3));
+        assert_eq!(outcome.map(|()| &block), expect);
+    }
+
+    fn block(outcome: u8) -> Vec<u8> {
+        let mut bytes = vec![7; 512];
+        bytes.push(outcome);
+        bytes
+    }
+
+    #[test]
+    fn blocks_are_read() {
+        check_read(&block(outcome::OK), Ok(&[7; 512]));
+        check_read(&block(1), Err(Failure::Device));
+        check_read(&block(outcome::UNSUPPORTED), Err(Failure::Unsupported));
+        check_read(&block(77), Err(Failure::Device));
+        // Nothing written, or not as far as the outcome.
+        check_read(&[], Err(Failure::Device));
+        check_read(&[7; 512], Err(Failure::Device));
+    }
+
+    /// What a request looks like to a device that answers it with `answer`.
+    #[track_caller]
+    fn check_request(
+        request: impl FnOnce(&mut Block, &mut dyn FnMut() -> bool) -> Result<(), Failure>,
+        answer: &[u8],
+        header: [u8; 16],
+        rest: &[(u32, bool)],
+    ) {
+        let (mut disk, host) = disk(OFFERED);
+        let mut chain: Option<Chain> = None;
+        let mut wait = || {
+            let mut host = host.borrow_mut();
+            let taken = host.take(0).expect("there is a request");
+            let written = taken.write(answer);
+            host.give_back(0, taken.head.into(), written);
+            chain = Some(taken);
+            true
+        };
+        assert_eq!(request(&mut disk, &mut wait), Ok(()));
+        let chain = chain.expect("there was a request");
+        assert_eq!(chain.read()[..16], header);
+        let parts: Vec<_> = chain.parts[1..].iter().map(|part| (part.length, part.device_writes)).collect();
+        assert_eq!(parts, rest);
+    }
+
+    #[test]
+    fn requests_name_operation_and_sector() {
+        let header = |operation, sector| [operation, 0, 0, 0, 0, 0, 0, 0, sector, 0, 0, 0, 0, 0, 0, 0];
+        check_request(
+            |disk, wait| disk.read(1_024, &mut [0; 512], wait),
+            &block(outcome::OK),
+            header(0, 2),
+            &[(512, true), (1, true)],
+        );
+        check_request(
+            |disk, wait| disk.write(512, &[1; 512], wait),
+            &[outcome::OK],
+            header(1, 1),
+            &[(512, false), (1, true)],
+        );
+        check_request(|disk, wait| disk.flush(wait), &[outcome::OK], header(4, 0), &[(1, true)]);
+    }
+
+    #[test]
+    fn a_device_without_a_cache_is_not_asked_to_flush() {
+        let (mut disk, host) = disk(feature::VERSION_1);
+        assert_eq!(disk.flush(|| false), Ok(()));
+        assert_eq!(host.borrow_mut().take(0), None);
+    }
+
+    #[test]
+    fn a_silent_device_is_asked_no_more() {
+        let (mut disk, host) = disk(OFFERED);
+        assert_eq!(disk.read(0, &mut [0; 512], serve(&host, &block(0), 2_000)), Err(Failure::Silent));
+        // It may answer by now; nobody looks.
+        let chain = host.borrow_mut().take(0).expect("it was published");
+        chain.write(&block(0));
+        host.borrow_mut().give_back(0, chain.head.into(), 513);
+        assert_eq!(disk.read(0, &mut [0; 512], || true), Err(Failure::Silent));
+        assert_eq!(disk.write(0, &[0; 512], || true), Err(Failure::Silent));
+        assert_eq!(disk.flush(|| true), Err(Failure::Silent));
+    }
+
+    #[test]
+    fn the_ring_is_watched() {
+        let (mut disk, host) = disk(OFFERED);
+        host.borrow_mut().give_back(0, 4, 0);
+        let expect = Err(Failure::Violation(Violation::OutOfRange(4)));
+        assert_eq!(disk.read(0, &mut [0; 512], || true), expect);
+    }
+
+    /// Capacity and block size of a device that says so.
+    #[track_caller]
+    fn check_size(sectors: u64, block_size: u32, expect: Result<(u64, usize), Refusal>) {
+        let host = Host::new(Kind::Block, OFFERED | bits::BLOCK_SIZE, &configuration(sectors, block_size));
+        let disk = Block::new(Box::new(Fake(host)));
+        assert_eq!(disk.map(|disk| (disk.capacity(), disk.block_size())), expect);
+    }
+
+    #[test]
+    fn sizes_that_cannot_be_are_refused() {
+        check_size(64, 512, Ok((32_768, 512)));
+        check_size(67, 2_048, Ok((32_768, 2_048)));
+        check_size(0, 512, Ok((0, 512)));
+        check_size(u64::MAX / 512, 4_096, Ok((u64::MAX / 4_096 * 4_096, 4_096)));
+        check_size(1 << 56, 512, Err(Refusal::Configuration("capacity in sectors", 1 << 56)));
+        for block_size in [0, 256, 1_000, 8_192, u32::MAX] {
+            check_size(64, block_size, Err(Refusal::Configuration("block size", block_size.into())));
         }
     }
 }

@@ -3,7 +3,7 @@
 //! The device may write to it whenever it likes. So bytes are only ever copied, in and out, and what was copied out is judged
 //! in the copy.
 
-use crate::limits::BUFFER;
+use super::limits::BUFFER;
 use std::{
     alloc::{Layout, alloc},
     ptr::NonNull,

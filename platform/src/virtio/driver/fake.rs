@@ -140,7 +140,7 @@ impl Host {
         let Some(state) = self.queues.get(queue) else { return };
         let Some(ring) = state.ring else { return };
         let bytes = ring.used + 6 + 8 * u64::from(state.size) - ring.descriptors;
-        let offset = offset % bytes & !1;
+        let offset = (offset % bytes) & !1;
         // Its own index is what a test reads the ring by.
         if ring.descriptors + offset != ring.used + 2 {
             word(ring.descriptors + offset).store(value, Ordering::Relaxed);

@@ -52,7 +52,7 @@ pub struct Mmio {
 impl Mmio {
     /// The device with registers from `address`, if there is one and there is a driver for it.
     pub fn find(bus: &dyn Bus, address: u64, length: u64, line: u8) -> Option<Box<dyn Transport>> {
-        let registers = bus.map(address, length).filter(|registers| registers.len() > register::CONFIG)?;
+        let registers = bus.map(address, length).filter(|registers| registers.has(register::CONFIG))?;
         if registers.read::<u32>(register::MAGIC) != MAGIC {
             return None;
         }

@@ -56,7 +56,7 @@ pub struct Modern {
 impl Modern {
     /// `None` if there is no room for the registers that it must have.
     pub fn new(kind: Kind, places: Places, line: Option<u8>) -> Option<Self> {
-        let room = places.common.len() >= common::BYTES && places.interrupt.len() > 0;
+        let room = places.common.has(common::BYTES) && places.interrupt.has(1);
         room.then_some(Self { kind, places, bells: [0; QUEUES], line })
     }
 
@@ -107,12 +107,12 @@ impl Transport for Modern {
         let common = &self.places.common;
         common.write(common::QUEUE_SELECT, queue);
         common.write(common::QUEUE_SIZE, size);
-        let bell =
-            u64::from(common.read::<u16>(common::QUEUE_NOTIFY_OFF)) * u64::from(self.places.multiplier);
-        if bell + 2 > self.places.notify.len() as u64 {
-            return Err(Refusal::Configuration("bell at offset", bell));
+        let number = usize::from(common.read::<u16>(common::QUEUE_NOTIFY_OFF));
+        let bell = number * self.places.multiplier as usize; // at most 48 bits
+        if !self.places.notify.has(bell + 2) {
+            return Err(Refusal::Configuration("bell at offset", bell as u64));
         }
-        self.bells[usize::from(queue)] = bell as usize;
+        self.bells[usize::from(queue)] = bell;
         self.write_address(common::QUEUE_DESC, ring.descriptors);
         self.write_address(common::QUEUE_DRIVER, ring.available);
         self.write_address(common::QUEUE_DEVICE, ring.used);

@@ -6,13 +6,13 @@
 //!
 //! Source: PCI Local Bus 3.0 §3.2.2.3.2, §6.1, §6.7; PCI-to-PCI Bridge 1.2 §3.2; VIRTIO 1.2 §4.1.
 
+use super::limits::{PCI_BUSES_MAX, PCI_CAPABILITIES_MAX};
 use super::{
     legacy::Legacy,
     modern::{Modern, Places},
     registers::{Bus, Registers},
     transport::{Kind, Transport},
 };
-use crate::limits::{PCI_BUSES_MAX, PCI_CAPABILITIES_MAX};
 
 const ADDRESS_PORT: u16 = 0xcf8;
 const DATA_PORT: u16 = 0xcfc;
@@ -191,4 +191,148 @@ pub fn find(bus: &'static dyn Bus) -> Vec<Box<dyn Transport>> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{cell::Cell, collections::HashMap, ptr::NonNull};
+
+    /// A machine with some functions on its buses: the words of their configuration that are not zero.
+    #[derive(Default)]
+    struct Machine {
+        address: Cell<u32>,
+        functions: HashMap<(u32, u32, u32), HashMap<u8, u32>>,
+    }
+
+    impl Machine {
+        fn with(mut self, place: (u32, u32, u32), words: &[(u8, u32)]) -> Self {
+            self.functions.insert(place, words.iter().copied().collect());
+            self
+        }
+
+        /// What is found on it: kinds and lines.
+        fn find(self) -> Vec<(Kind, Option<u8>)> {
+            find(Box::leak(Box::new(self)))
+                .iter()
+                .map(|transport| (transport.kind(), transport.interrupt_line()))
+                .collect()
+        }
+    }
+
+    impl Bus for Machine {
+        fn port_read(&self, port: u16, width: u8) -> u32 {
+            let address = self.address.get();
+            let place = (address >> 16 & 0xff, address >> 11 & 31, address >> 8 & 7);
+            match (port, width) {
+                (ADDRESS_PORT, 4) => address,
+                (DATA_PORT, 4) => self
+                    .functions
+                    .get(&place)
+                    .map_or(u32::MAX, |words| words.get(&(address as u8)).copied().unwrap_or(0)),
+                _ => panic!("port {port:#x} was read"),
+            }
+        }
+
+        fn port_write(&self, port: u16, width: u8, value: u32) {
+            match (port, width) {
+                (ADDRESS_PORT, 4) => self.address.set(value),
+                (DATA_PORT, 4) => assert_eq!(self.address.get() as u8, register::COMMAND),
+                _ => panic!("port {port:#x} was written"),
+            }
+        }
+
+        fn map(&self, address: u64, length: u64) -> Option<Registers> {
+            // Nothing is looked at behind it; what lies beyond 4 GiB is not there.
+            let length = usize::try_from(length).ok()?;
+            (address < 1 << 32).then(|| unsafe {
+                // SAFETY: the registers are never touched by these tests.
+                Registers::new(NonNull::dangling(), length)
+            })
+        }
+    }
+
+    const COMMAND: (u8, u32) = (register::COMMAND, STATUS_CAPABILITIES);
+    const LINE: (u8, u32) = (register::INTERRUPT_LINE, 11);
+
+    /// A capability at `at` of the kind `kind`, pointing to `offset` of base address 4; the next is at `next`.
+    fn capability(at: u8, next: u8, kind: u32, offset: u32, length: u32) -> [(u8, u32); 5] {
+        let head = 9 | u32::from(next) << 8 | 20 << 16 | kind << 24;
+        [(at, head), (at + 4, 4), (at + 8, offset), (at + 12, length), (at + 16, 4)]
+    }
+
+    /// A network card of version 1 whose common configuration is described so; the rest is as it should be.
+    fn modern(offset: u32, length: u32, last: u8) -> Vec<(u8, u32)> {
+        let mut words = vec![(0, 0x1041_1af4), COMMAND, LINE, (0x20, 0xfe00_0004), (0x24, 0), (0x34, 0x40)];
+        words.extend(capability(0x40, 0x54, 1, offset, length));
+        words.extend(capability(0x54, 0x68, 2, 0x1000, 16));
+        words.extend(capability(0x68, 0x7c, 3, 0x2000, 1));
+        words.extend(capability(0x7c, last, 4, 0x3000, 64));
+        words
+    }
+
+    const LEGACY_DISK: [(u8, u32); 4] = [(0, 0x1001_1af4), (0x10, 0xc001), (0x2c, 2 << 16), LINE];
+
+    #[track_caller]
+    fn check(words: &[(u8, u32)], expect: Option<(Kind, Option<u8>)>) {
+        let found = Machine::default().with((0, 3, 0), words).find();
+        assert_eq!(found, expect.into_iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn devices_of_both_versions_are_found() {
+        check(&modern(0, 56, 0), Some((Kind::Net, Some(11))));
+        check(&LEGACY_DISK, Some((Kind::Block, Some(11))));
+        check(&[(0, 0x1001_1af4), (0x10, 0xc001), (0x2c, 2 << 16)], Some((Kind::Block, None)));
+        // Another kind, another vendor, no ports.
+        check(&[(0, 0x1005_1af4), (0x10, 0xc001), (0x2c, 4 << 16)], None);
+        check(&[(0, 0x1001_8086), (0x10, 0xc001), (0x2c, 2 << 16)], None);
+        check(&[(0, 0x1001_1af4), (0x2c, 2 << 16)], None);
+    }
+
+    #[test]
+    fn registers_that_are_nowhere_are_not_used() {
+        check(&modern(0, 55, 0), None);
+        check(&modern(u32::MAX, 56, 0), None);
+        let mut beyond = modern(0, 56, 0);
+        beyond.extend([(0x20, 0xffff_fff4), (0x24, 0xffff_ffff)]);
+        check(&beyond, None);
+        let mut unplaced = modern(0, 56, 0);
+        unplaced.extend([(0x20, 4)]);
+        check(&unplaced, None);
+    }
+
+    #[test]
+    fn a_list_that_goes_round_ends() {
+        check(&modern(0, 56, 0x40), Some((Kind::Net, Some(11))));
+        check(&[(0, 0x1041_1af4), COMMAND, (0x34, 0xfc), (0xfc, 0xfc09)], None);
+    }
+
+    #[test]
+    fn buses_behind_bridges_are_looked_through_once() {
+        let bridge = |to: u32| [(0, 0x1234_8086), (0x0c, 1 << 16), (0x18, to << 8)];
+        let found = Machine::default()
+            .with((0, 1, 0), &bridge(1))
+            .with((1, 0, 0), &bridge(1))
+            .with((1, 2, 0), &LEGACY_DISK)
+            .with((0, 31, 0), &[(0, 0x1234_8086), (0x0c, 0x80 << 16)])
+            .with((0, 31, 5), &modern(0, 56, 0))
+            .find();
+        assert_eq!(found, [(Kind::Net, Some(11)), (Kind::Block, Some(11))]);
+    }
+
+    #[test]
+    fn a_machine_without_pci_has_none() {
+        struct Nothing;
+        impl Bus for Nothing {
+            fn port_read(&self, _: u16, _: u8) -> u32 {
+                u32::MAX
+            }
+            fn port_write(&self, _: u16, _: u8, _: u32) {}
+            fn map(&self, _: u64, _: u64) -> Option<Registers> {
+                None
+            }
+        }
+        assert!(find(&Nothing).is_empty());
+    }
 }

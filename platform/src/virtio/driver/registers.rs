@@ -30,9 +30,9 @@ impl Registers {
         Self { base, length }
     }
 
-    /// Bytes of the range.
-    pub fn len(&self) -> usize {
-        self.length
+    /// Whether the range has so many bytes.
+    pub fn has(&self, length: usize) -> bool {
+        self.length >= length
     }
 
     /// Reads a register; zero where there is none.

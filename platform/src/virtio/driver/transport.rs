@@ -5,8 +5,8 @@
 //!
 //! Source: Virtual I/O Device (VIRTIO) 1.2, §2.1 to §2.5, §3.1, and §4.
 
+use super::limits::{CONFIGURATION_ATTEMPTS, QUEUE_SIZE_MAX, QUEUE_SIZE_MIN, RESET_ATTEMPTS};
 use super::ring::Violation;
-use crate::limits::{CONFIGURATION_ATTEMPTS, QUEUE_SIZE_MAX, RESET_ATTEMPTS};
 use std::fmt;
 
 /// What kind of device it is (VIRTIO 1.2 §5).
@@ -203,7 +203,7 @@ pub fn queue_size(transport: &mut dyn Transport, queue: u16, wanted: u16) -> Res
         Err(_) => wanted,
     };
     // A split ring's size is a power of two (§2.7); 32768 is the largest.
-    if size.is_power_of_two() && size >= 4 && size <= QUEUE_SIZE_MAX {
+    if size.is_power_of_two() && (QUEUE_SIZE_MIN..=QUEUE_SIZE_MAX).contains(&size) {
         Ok(size)
     } else {
         Err(Refusal::Queue(queue, largest))

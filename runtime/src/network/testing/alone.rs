@@ -3,7 +3,7 @@
 use super::{
     CLIENT, CLIENT_MAC, CLIENT6, MTU, ROUTER, SERVER, SERVER_MAC, SERVER6, fixed, frames::*, predictable,
 };
-use crate::network::{Clock, Device, Network, Settings};
+use crate::network::{Clock, Device, Network, Received, Settings};
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
@@ -35,10 +35,10 @@ impl Device for Port {
         MTU
     }
 
-    fn receive(&mut self, frame: &mut [u8]) -> Option<usize> {
+    fn receive(&mut self, frame: &mut [u8]) -> Option<Received> {
         let arrived = self.0.borrow_mut().arriving.pop_front()?;
         frame[..arrived.len()].copy_from_slice(&arrived);
-        Some(arrived.len())
+        Some(arrived.len().into())
     }
 
     fn transmit(&mut self, frame: &[u8]) {

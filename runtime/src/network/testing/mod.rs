@@ -5,7 +5,7 @@
 pub mod alone;
 pub mod frames;
 
-use super::{Clock, Device, Fixed, Network, Settings, Source};
+use super::{Clock, Device, Fixed, Network, Received, Settings, Source};
 use std::{
     cell::RefCell,
     future::Future,
@@ -128,10 +128,10 @@ impl Device for End {
         MTU
     }
 
-    fn receive(&mut self, buffer: &mut [u8]) -> Option<usize> {
+    fn receive(&mut self, buffer: &mut [u8]) -> Option<Received> {
         let frame = self.link.borrow_mut().arrived(self.side)?;
         buffer[..frame.len()].copy_from_slice(&frame);
-        Some(frame.len())
+        Some(frame.len().into())
     }
 
     fn transmit(&mut self, frame: &[u8]) {

@@ -4,7 +4,7 @@
 use crate::{
     limits::{BATCH, TURNS_PER_CLOCK},
     network::{
-        Clock, Device, Network, Responder, TcpListener, TcpOptions, TcpStream,
+        Clock, Device, Network, Received, Responder, TcpListener, TcpOptions, TcpStream,
         flows::HASHED,
         testing::{alone::*, frames::*, *},
     },
@@ -29,10 +29,10 @@ impl Device for Endless {
         MTU
     }
 
-    fn receive(&mut self, frame: &mut [u8]) -> Option<usize> {
+    fn receive(&mut self, frame: &mut [u8]) -> Option<Received> {
         self.left.set(self.left.get().checked_sub(1)?);
         frame[..self.frame.len()].copy_from_slice(&self.frame);
-        Some(self.frame.len())
+        Some(self.frame.len().into())
     }
 
     fn transmit(&mut self, _: &[u8]) {

@@ -6,5 +6,6 @@ mod flood;
 mod leases;
 mod malformed;
 mod neighbours;
+mod offload;
 mod paths;
 mod streams;
