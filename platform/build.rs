@@ -11,10 +11,12 @@ const C_LIBRARIES: [&str; 9] = ["c", "gcc_eh", "gcc_s", "gcc", "util", "rt", "pt
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=SKERRY_TARGET");
-    println!("cargo::rustc-check-cfg=cfg(skerry_target, values(\"spt\", \"hvt\", \"host\"))");
+    println!(
+        "cargo::rustc-check-cfg=cfg(skerry_target, values(\"spt\", \"hvt\", \"virtio\", \"xen\", \"host\"))"
+    );
     let target = env::var("SKERRY_TARGET").unwrap_or_else(|_| "host".into());
     assert!(
-        ["spt", "hvt", "host"].contains(&target.as_str()),
+        ["spt", "hvt", "virtio", "xen", "host"].contains(&target.as_str()),
         "SKERRY_TARGET={target}: there is no such back end in platform/src"
     );
     println!("cargo::rustc-cfg=skerry_target=\"{target}\"");

@@ -4,7 +4,6 @@ mod block;
 mod boot;
 mod clock;
 mod console;
-mod fault;
 mod net;
 mod wait;
 

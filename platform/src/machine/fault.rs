@@ -1,9 +1,9 @@
-//! What an image on hvt says when the CPU refused something: what, where, and all registers.
+//! What an image says when the CPU refused something: what, where, and all registers.
 //!
 //! Ring 0 fills [`FAULT`] and starts [`report`] in ring 3 on a stack of its own, since the fault may have been the stack's.
 
-use super::console::exit;
 use crate::report::{Console, caller, frames};
+use crate::target::exit;
 use std::fmt::Write;
 
 /// Bytes of the stack that a report is made on.
@@ -12,7 +12,7 @@ pub const REPORT_STACK_SIZE: usize = 16 * 1024;
 /// Exit status after a fault, as after a panic.
 const EXIT_ABORT: i32 = 255;
 
-/// The registers at a fault, as boot.s writes them.
+/// The registers at a fault, as trap.s writes them.
 #[repr(C)]
 pub struct Fault {
     taken: u64,

@@ -1,0 +1,48 @@
+//! What ring 3 may ask of ring 0: a `hlt`, which traps, with one of these numbers in `eax`. trap.s has the other side.
+//!
+//! None of the requests can make anything executable, or reach what lies below 4 MiB: an attacker in ring 3 gains nothing by
+//! them that the image does not have already.
+
+use std::arch::asm;
+
+/// Sleep until an interrupt has come.
+pub const WAIT: u32 = REQUESTS;
+/// Map memory or a device above 4 MiB to itself.
+pub const MAP: u32 = REQUESTS + 1;
+/// Reset the machine.
+pub const RESET: u32 = REQUESTS + 2;
+
+/// Not zero or another number that a stray `hlt` would find in `eax`.
+const REQUESTS: u32 = 0x534b_5200;
+
+/// Bytes of the pages above 4 MiB.
+const LARGE_PAGE: u64 = 2 << 20;
+
+/// First address that can be mapped.
+const IMAGE_MAX: u64 = 4 << 20;
+
+/// Maps the memory from `address` on to itself, cached, readable and writable, in whole 2 MiB pages. What lies below 4 MiB is
+/// mapped already. False if there is no room for another page table, or the address is not one.
+pub fn map_memory(address: u64, length: u64) -> bool {
+    map(address, length, 0)
+}
+
+/// The smallest range of large pages that holds all of this one, less what is mapped from the start.
+fn pages(address: u64, length: u64) -> Option<(u64, u64)> {
+    let end = address.checked_add(length)?.checked_next_multiple_of(LARGE_PAGE)?;
+    let start = (address / LARGE_PAGE * LARGE_PAGE).max(IMAGE_MAX);
+    Some((start, end.max(start)))
+}
+
+fn map(address: u64, length: u64, kind: u32) -> bool {
+    let Some((start, end)) = pages(address, length) else { return false };
+    let done: u32;
+    // SAFETY: the request maps addresses to themselves outside of the image; nothing that is mapped goes away, and nothing
+    // becomes executable. What lies there is for the caller to know, who has no pointer from here.
+    unsafe {
+        asm!("hlt", inlateout("eax") MAP => done, inlateout("rdi") start => _, inlateout("rsi") end => _,
+             inlateout("edx") kind => _, lateout("rcx") _, lateout("r8") _, lateout("r9") _, lateout("r10") _,
+             lateout("r11") _, options(nostack));
+    }
+    done == 1
+}
