@@ -28,11 +28,12 @@ mod limits;
 #[cfg(not(skerry_target = "host"))]
 mod start;
 
-#[cfg(any(skerry_target = "hvt", skerry_target = "virtio", skerry_target = "xen"))]
+#[cfg(any(test, skerry_target = "hvt", skerry_target = "virtio", skerry_target = "xen"))]
 mod machine;
 
 #[cfg_attr(skerry_target = "spt", path = "spt/mod.rs")]
 #[cfg_attr(skerry_target = "hvt", path = "hvt/mod.rs")]
+#[cfg_attr(skerry_target = "virtio", path = "virtio/mod.rs")]
 #[cfg_attr(skerry_target = "host", path = "host/mod.rs")]
 mod target;
 

@@ -18,3 +18,15 @@ pub const RESEED_BYTES: usize = 1 << 20;
 /// Attempts to get a number from RDSEED or RDRAND. Intel's guide (§5.2.1) gives up on RDRAND after 10; RDSEED may be
 /// starved for longer by other cores.
 pub const RANDOM_ATTEMPTS: usize = 1000;
+
+/// Bytes of a virtual machine's command line, terminator excluded; as many as Solo5's tenders take.
+#[cfg(any(test, skerry_target = "virtio", skerry_target = "xen"))]
+pub const COMMAND_LINE_MAX: usize = 8191;
+
+/// Entries of a loader's memory map that are looked at; the E820 interface of a BIOS has 128 at most. The rest is not used.
+#[cfg(any(test, skerry_target = "virtio", skerry_target = "xen"))]
+pub const MEMORY_MAP_ENTRIES_MAX: usize = 128;
+
+/// Devices that a command line may name; QEMU's microvm has 24, Firecracker as many interrupts as that. More are reported.
+#[cfg(any(test, skerry_target = "virtio", skerry_target = "xen"))]
+pub const MMIO_DEVICES_MAX: usize = 32;

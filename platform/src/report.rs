@@ -57,7 +57,7 @@ pub fn interface_gone() -> ! {
 }
 
 /// Prints the return address at `stack_pointer`.
-#[cfg(skerry_target = "hvt")]
+#[cfg(not(skerry_target = "spt"))]
 pub fn caller(stack_pointer: usize) {
     if let Some(address) = on_stack(stack_pointer) {
         let _ = writeln!(Console, "  frame {address:#x}");

@@ -74,6 +74,16 @@ pub fn thread_pointer() -> usize {
     (&raw const __thread_pointer).addr()
 }
 
+/// Addresses that the image occupies, with what is baked in.
+#[cfg(any(skerry_target = "virtio", skerry_target = "xen"))]
+pub fn image() -> std::ops::Range<u64> {
+    unsafe extern "C" {
+        static __text_start: u8;
+    }
+    let end = ((&raw const __image_end).addr() as u64).max(crate::baked::end());
+    (&raw const __text_start).addr() as u64..end.next_multiple_of(4096)
+}
+
 /// Fills the thread-local block. Everything that std does afterwards may use it, once `fs` points to its end.
 ///
 /// # Safety

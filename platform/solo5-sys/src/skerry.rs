@@ -85,9 +85,11 @@ pub struct BakedNote {
     pub content: [u64; 2],
     /// Address and bytes of the configuration, a TOML document.
     pub configuration: [u64; 2],
+    /// Address and number of the device [entries](crate::manifest::Entry), where no tender passes them.
+    pub manifest: [u64; 2],
 }
 
 const _: () = assert!(size_of::<ThreadPointerNote>() == 32);
-const _: () = assert!(size_of::<BakedNote>() == 56);
+const _: () = assert!(size_of::<BakedNote>() == 72);
 const _: () = assert!(size_of::<NetworkRingNote>() == 32);
 const _: () = assert!(size_of::<NetworkRing>() == 56);

@@ -11,7 +11,25 @@
 //! registers only. Everything else is Rust in ring 3, which has the ports (IOPL 3) and memory mapped to itself, but neither
 //! page tables nor privileged instructions: [`ring0`] is all it can ask for.
 
+#[cfg(not(test))]
 pub mod fault;
+#[cfg(not(test))]
 pub mod ring0;
 
+#[cfg(any(test, skerry_target = "virtio", skerry_target = "xen"))]
+pub mod calendar;
+#[cfg(any(test, skerry_target = "virtio", skerry_target = "xen"))]
+pub mod command_line;
+#[cfg(any(test, skerry_target = "virtio", skerry_target = "xen"))]
+pub mod loaded;
+#[cfg(any(test, skerry_target = "virtio", skerry_target = "xen"))]
+pub mod memory_map;
+#[cfg(any(skerry_target = "virtio", skerry_target = "xen"))]
+pub mod physical;
+#[cfg(any(skerry_target = "virtio", skerry_target = "xen"))]
+pub mod port;
+
+#[cfg(any(skerry_target = "virtio", skerry_target = "xen"))]
+pub use ring0::map_device;
+#[cfg(not(test))]
 pub use ring0::map_memory;

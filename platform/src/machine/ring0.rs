@@ -34,6 +34,29 @@ fn pages(address: u64, length: u64) -> Option<(u64, u64)> {
     Some((start, end.max(start)))
 }
 
+/// Maps the registers of a device at `address` to themselves, not cached, in whole 2 MiB pages, and returns the address as a
+/// pointer. `None` if there is no room for another page table, or the address is below 4 MiB or no address.
+#[cfg(any(skerry_target = "virtio", skerry_target = "xen"))]
+pub fn map_device(address: u64, length: usize) -> Option<*mut u8> {
+    (address >= IMAGE_MAX && map(address, length as u64, 1)).then_some(address as *mut u8)
+}
+
+/// Sleeps until an interrupt, and returns its vector. One that came before ends it at once.
+#[cfg(skerry_target = "virtio")]
+pub fn wait() -> u32 {
+    let vector: u32;
+    // SAFETY: the request touches no memory.
+    unsafe { asm!("hlt", inlateout("eax") WAIT => vector, options(nostack)) };
+    vector
+}
+
+/// Resets the machine.
+#[cfg(skerry_target = "virtio")]
+pub fn reset() -> ! {
+    // SAFETY: the request does not return.
+    unsafe { asm!("hlt", in("eax") RESET, options(nostack, noreturn)) }
+}
+
 fn map(address: u64, length: u64, kind: u32) -> bool {
     let Some((start, end)) = pages(address, length) else { return false };
     let done: u32;

@@ -15,6 +15,7 @@ mod description;
 mod elf;
 mod firecracker;
 mod libvirt;
+mod multiboot;
 mod oci;
 mod options;
 mod pack;

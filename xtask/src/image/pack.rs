@@ -6,9 +6,10 @@
 //! ```
 //!
 //! The baked bytes get a read-only segment of their own behind the last one; a note in memory says where they are. The
-//! manifest is read by the tender from the file and is not part of any segment. Nothing of the build machine is left.
+//! manifest is read by the tender from the file and is not part of any segment; an image that boots without a tender (it has
+//! a multiboot header) has it among the baked bytes instead. Nothing of the build machine is left.
 
-use super::description::Device;
+use super::{description::Device, multiboot};
 use elf::{ElfBytes, abi, endian::LittleEndian, segment::ProgramHeader};
 use solo5_sys::{
     elf::{MFT1_NOTE_TYPE, NOTE_NAME, NOTE_NAME_SIZE},
@@ -33,20 +34,31 @@ pub fn pack(linked: &[u8], devices: &[Device], baked: &Baked<'_>) -> Result<Vec<
     let file = ElfBytes::<LittleEndian>::minimal_parse(linked).map_err(|error| error.to_string())?;
     let mut headers: Vec<ProgramHeader> =
         file.segments().ok_or("it has no program headers")?.iter().collect();
-    headers.retain(|header| header.p_type != abi::PT_TLS);
+    // Thread-local data is set up by the image itself; notes of other targets are empty.
+    headers.retain(|header| header.p_type != abi::PT_TLS && header.p_memsz > 0);
 
     let end_in_file =
         headers.iter().map(|header| header.p_offset + header.p_filesz).max().unwrap_or(0) as usize;
     let mut image = linked.get(..end_in_file).ok_or("a segment lies outside of the file")?.to_vec();
-    bake(&mut image, &mut headers, baked)?;
-    append_manifest(&mut image, &mut headers, devices);
+    let multiboot_header = multiboot::find(&image);
+    let manifest = entries(devices);
+    bake(&mut image, &mut headers, baked, multiboot_header.is_some().then_some(manifest.as_slice()))?;
+    match multiboot_header {
+        Some(header) => multiboot::fill(&mut image, header, &headers)?,
+        None => append_manifest(&mut image, &mut headers, &manifest),
+    }
     write_headers(&mut image, &headers)?;
     Ok(image)
 }
 
 /// Appends what is baked in as a segment, and writes its place into the note that the image reads.
-fn bake(image: &mut Vec<u8>, headers: &mut Vec<ProgramHeader>, baked: &Baked<'_>) -> Result<(), String> {
-    if baked.content.is_none() && baked.configuration.is_none() {
+fn bake(
+    image: &mut Vec<u8>,
+    headers: &mut Vec<ProgramHeader>,
+    baked: &Baked<'_>,
+    manifest: Option<&[u8]>,
+) -> Result<(), String> {
+    if baked.content.is_none() && baked.configuration.is_none() && manifest.is_none() {
         return Ok(());
     }
     let is_load = |header: &ProgramHeader| header.p_type == abi::PT_LOAD;
@@ -64,6 +76,8 @@ fn bake(image: &mut Vec<u8>, headers: &mut Vec<ProgramHeader>, baked: &Baked<'_>
         }
     };
     let (content, configuration) = (place(baked.content), place(baked.configuration));
+    let [manifest, manifest_bytes] = place(manifest);
+    let manifest = [manifest, manifest_bytes / size_of::<Entry>() as u64];
     let length = (image.len() - offset) as u64;
 
     let note = headers
@@ -71,7 +85,7 @@ fn bake(image: &mut Vec<u8>, headers: &mut Vec<ProgramHeader>, baked: &Baked<'_>
         .find(|header| header.p_type == abi::PT_NOTE && is_baked_note(image, header))
         .ok_or("it has no note for baked content: was it linked with platform?")?;
     let words = note.p_offset as usize + std::mem::offset_of!(BakedNote, content);
-    for (index, word) in content.into_iter().chain(configuration).enumerate() {
+    for (index, word) in [content, configuration, manifest].concat().into_iter().enumerate() {
         image[words + 8 * index..][..8].copy_from_slice(&word.to_le_bytes());
     }
     headers.insert(
@@ -96,10 +110,19 @@ fn is_baked_note(image: &[u8], header: &ProgramHeader) -> bool {
     note[8..12] == skerry::BAKED_NOTE_TYPE.to_le_bytes() && note[12..20] == skerry::NOTE_NAME
 }
 
-/// Appends the MFT1 note: the reserved entry, then the devices.
-fn append_manifest(image: &mut Vec<u8>, headers: &mut Vec<ProgramHeader>, devices: &[Device]) {
-    let entries = devices.len() + 1;
-    let length = size_of::<Mft1NoteHeader>() + entries * size_of::<Entry>();
+/// The manifest's entries: the reserved one, then the devices.
+fn entries(devices: &[Device]) -> Vec<u8> {
+    let mut entries = Vec::new();
+    append_entry(&mut entries, "", device_type::RESERVED_FIRST);
+    for device in devices {
+        append_entry(&mut entries, &device.name, device.kind.device_type());
+    }
+    entries
+}
+
+/// Appends the MFT1 note with these entries.
+fn append_manifest(image: &mut Vec<u8>, headers: &mut Vec<ProgramHeader>, entries: &[u8]) {
+    let length = size_of::<Mft1NoteHeader>() + entries.len();
     image.resize(image.len().next_multiple_of(8), 0);
     let offset = image.len();
     let description_size = (length - size_of::<solo5_sys::elf::NoteHeader>()) as u32;
@@ -107,13 +130,10 @@ fn append_manifest(image: &mut Vec<u8>, headers: &mut Vec<ProgramHeader>, device
         image.extend_from_slice(&word.to_le_bytes());
     }
     image.extend_from_slice(&NOTE_NAME);
-    for word in [0, VERSION, entries as u32] {
+    for word in [0, VERSION, (entries.len() / size_of::<Entry>()) as u32] {
         image.extend_from_slice(&word.to_le_bytes());
     }
-    append_entry(image, "", device_type::RESERVED_FIRST);
-    for device in devices {
-        append_entry(image, &device.name, device.kind.device_type());
-    }
+    image.extend_from_slice(entries);
     headers.push(ProgramHeader {
         p_type: abi::PT_NOTE,
         p_flags: abi::PF_R,

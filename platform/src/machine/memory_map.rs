@@ -1,0 +1,82 @@
+//! Which memory is the image's own, from whatever map of it the loader left.
+//!
+//! An image uses one range: the one it lies in, up to 4 GiB. The map comes from the host and is taken as hostile only in the
+//! sense that no value in it makes the image read or write elsewhere than the map says; a host that lies about its memory
+//! harms itself.
+
+use std::ops::Range;
+
+/// End of the memory that is used: what lies above is left alone, devices and page tables reach it with 64 bits only.
+const MEMORY_END_MAX: u64 = 4 << 30;
+
+/// Type of usable memory in an E820 map, as PVH and multiboot both have it.
+const RAM: u32 = 1;
+
+/// One entry of a map.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// First address.
+    pub address: u64,
+    /// Bytes.
+    pub length: u64,
+    /// 1 is memory, everything else is not for us.
+    pub kind: u32,
+}
+
+/// The memory from `image` on that is free for it: up to the end of the entry it lies in, or the first entry in there that
+/// says otherwise. `None` if the map has no memory where the image is.
+pub fn around(image: &Range<u64>, entries: impl Iterator<Item = Entry> + Clone) -> Option<Range<u64>> {
+    let end = |entry: &Entry| entry.address.saturating_add(entry.length);
+    let holds = |entry: &Entry| entry.kind == RAM && entry.address <= image.start && end(entry) >= image.end;
+    let mut limit = entries.clone().find(holds).map(|entry| end(&entry).min(MEMORY_END_MAX))?;
+    for entry in entries.filter(|entry| entry.kind != RAM && entry.length > 0) {
+        if end(&entry) > image.end && entry.address < limit {
+            limit = entry.address.max(image.end);
+        }
+    }
+    Some(image.end..limit / 4096 * 4096).filter(|memory| memory.start < memory.end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IMAGE: Range<u64> = 0x10_0000..0x20_0000;
+
+    #[track_caller]
+    fn check(entries: &[(u64, u64, u32)], expect: Option<u64>) {
+        let entries = entries.iter().map(|&(address, length, kind)| Entry { address, length, kind });
+        assert_eq!(around(&IMAGE, entries).map(|memory| memory.end), expect);
+    }
+
+    #[test]
+    fn the_entry_that_holds_the_image_is_used_to_its_end() {
+        check(&[(0, 0x9_fc00, 1), (0x10_0000, 0xf0_0000, 1)], Some(0x100_0000));
+        check(&[(0, 0x100_0000, 1)], Some(0x100_0000));
+    }
+
+    #[test]
+    fn an_image_outside_of_memory_is_refused() {
+        check(&[], None);
+        check(&[(0x10_0000, 0x8_0000, 1)], None);
+        check(&[(0x10_0000, 0xf0_0000, 2)], None);
+        check(&[(0x10_0000, 0x10_0000, 1)], None);
+    }
+
+    #[test]
+    fn reserved_entries_inside_cut_it() {
+        check(&[(0x10_0000, 0xf0_0000, 1), (0x80_0000, 0x1000, 2)], Some(0x80_0000));
+        check(&[(0x80_0000, 0x1000, 4), (0x10_0000, 0xf0_0000, 1), (0x50_0000, 1, 2)], Some(0x50_0000));
+        check(&[(0x10_0000, 0xf0_0000, 1), (0x18_0000, 0x10_0000, 2)], None);
+    }
+
+    #[test]
+    fn nonsense_is_bounded() {
+        check(&[(0x10_0000, u64::MAX, 1)], Some(4 << 30));
+        check(
+            &[(u64::MAX, u64::MAX, 1), (0x10_0000, 0xf0_0000, 1), (u64::MAX, u64::MAX, 2)],
+            Some(0x100_0000),
+        );
+        check(&[(0x10_0000, 0xf0_0fff, 1)], Some(0x100_0000));
+    }
+}

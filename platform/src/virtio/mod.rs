@@ -1,0 +1,19 @@
+//! Back end virtio: a virtual machine as QEMU, Firecracker, cloud-hypervisor, bhyve and clouds make it.
+
+mod boot;
+mod clock;
+mod console;
+mod device;
+mod exit;
+pub mod interrupt;
+mod wait;
+
+pub use boot::{mac_addresses, mmio_devices};
+pub use clock::{monotonic, wall};
+pub use console::console;
+pub use device::{Disk, Interface, open};
+pub use exit::exit;
+pub use wait::wait;
+
+/// What the ABI1 note says.
+pub const TARGET: solo5_sys::elf::Target = solo5_sys::elf::Target::Virtio;
