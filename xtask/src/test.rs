@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that can be tested on this machine, and a loud line for what cannot.
 //!
 //! ```text
-//! tidy ─► cargo test (host: protocols, services, runtime, tender) ─► images and tender ─► boot grid, whole path ─► conformance
+//! tidy ─► cargo test (host: protocols, services, runtime, tender) ─► images and tender ─► boot grids, whole path ─► conformance
 //! ```
 
 use crate::{Failure, cargo, image, tidy};
@@ -37,6 +37,8 @@ pub fn run(arguments: Vec<String>) -> Result<ExitCode, Failure> {
     network_ring(&mut skipped)?;
     step("formats");
     formats(&mut skipped)?;
+    step("boot grid on QEMU's machines");
+    machine_grid(&artefacts, &mut skipped)?;
     step("conformance");
     conformance(&artefacts, &mut skipped)?;
     for reason in &skipped {
@@ -56,7 +58,7 @@ fn step(name: &str) {
 fn build() -> Result<Artefacts, Failure> {
     let tender = cargo::build_tender()?;
     let images = cargo::target_directory().join("images");
-    for target in ["spt", "hvt"] {
+    for target in ["spt", "hvt", "virtio"] {
         image::build(&image::Description::load("grid")?, target, &image::Options::default())?;
         let dns = image::Description::load("dns")?;
         image::build(&dns, target, &image::Options::default())?;
@@ -101,6 +103,22 @@ fn boot_grid(artefacts: &Artefacts, skipped: &mut Vec<String>) -> Result<(), Fai
         ]))?;
     }
     Ok(())
+}
+
+/// The same rows on machines that QEMU makes, emulated and by KVM.
+fn machine_grid(artefacts: &Artefacts, skipped: &mut Vec<String>) -> Result<(), Failure> {
+    if !is_installed("qemu-system-x86_64") {
+        skipped.push("q35, pc, microvm: there is no QEMU; sudo apt-get install qemu-system-x86".into());
+        return Ok(());
+    }
+    let mut test = cargo::cargo(&["test", "--package", "grid", "--test", "qemu"]);
+    test.args(["--", "--ignored", "--test-threads=2"]);
+    if !usable_kvm() {
+        skipped.push("q35_kvm, microvm_kvm: /dev/kvm is absent or not ours".into());
+        test.args(["--skip", "_kvm::"]);
+    }
+    test.env("SKERRY_IMAGES", &artefacts.images).env("SKERRY_XTASK", own_path()?);
+    cargo::check(&mut test)
 }
 
 /// What the kernel lets a guest do with the ring that the tender gives it.

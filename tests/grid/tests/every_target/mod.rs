@@ -13,6 +13,7 @@ macro_rules! grid {
     };
 }
 
+#[allow(unused_macros, reason = "qemu.rs has rows of its own")]
 macro_rules! every_target {
     ($($behaviour:ident)*) => {
         grid! { spt: $($behaviour)*; hvt: $($behaviour)*; }

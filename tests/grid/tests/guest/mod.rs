@@ -1,0 +1,134 @@
+//! A grid image at work under whatever runs its target, with our ends of its devices.
+
+#[allow(dead_code, reason = "the tender's tests have no machine of QEMU's")]
+pub mod qemu;
+mod tender;
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt};
+use std::{
+    fs,
+    os::fd::OwnedFd,
+    path::PathBuf,
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+/// Longest run of one image.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+/// Bytes of a block.
+pub const BLOCK: usize = 512;
+/// Blocks of the image's disk.
+pub const BLOCKS: usize = 64;
+/// Memory of the image.
+pub const MEMORY_MIB: usize = 16;
+/// Exit status of an image that gave up. Source: `SOLO5_EXIT_ABORT` in Solo5 `include/solo5.h`.
+pub const ABORT: Option<i32> = Some(255);
+
+/// A grid image at work.
+pub struct Guest {
+    process: Child,
+    machine: Option<qemu::Machine>,
+    /// Our end of the first interface.
+    pub service: OwnedFd,
+    /// Our end of the second interface.
+    pub management: OwnedFd,
+    /// The disk's file, removed at the end.
+    pub disk: PathBuf,
+    /// The image's file.
+    pub image: PathBuf,
+}
+
+/// What a guest is started with: the other ends.
+struct Attached<'a> {
+    service: OwnedFd,
+    management: OwnedFd,
+    disk: &'a PathBuf,
+    image: &'a PathBuf,
+    arguments: &'a [&'a str],
+}
+
+impl Guest {
+    /// Starts the grid image on `target`.
+    pub fn start(target: &str, arguments: &[&str]) -> Self {
+        let directory = PathBuf::from(
+            std::env::var_os("SKERRY_IMAGES")
+                .expect("SKERRY_IMAGES is unset: run this through `cargo xtask test`"),
+        );
+        let machine = qemu::Machine::named(target);
+        let back_end = if machine.is_some() { "virtio" } else { target };
+        let image = directory.join(format!("grid.{back_end}"));
+        let disk =
+            directory.join(format!("grid-{}-{target}-{}.disk", std::process::id(), arguments.join("-")));
+        let mut content = vec![0; BLOCK * BLOCKS];
+        content[..16].copy_from_slice(b"the first block.");
+        fs::write(&disk, content).expect("the images' directory is writable");
+        let ((service, guest_service), (management, guest_management)) = match machine {
+            None => (interface(), interface()),
+            Some(_) => (qemu::interface(), qemu::interface()),
+        };
+        let attached = Attached {
+            service: guest_service,
+            management: guest_management,
+            disk: &disk,
+            image: &image,
+            arguments,
+        };
+        let mut command = match &machine {
+            None => tender::command(&attached),
+            Some(machine) => machine.command(&attached),
+        };
+        let process = start(&mut command);
+        Self { process, machine, service, management, disk, image }
+    }
+
+    /// Waits for the end, and returns what was printed.
+    #[track_caller]
+    pub fn finish(mut self) -> (Option<i32>, String) {
+        let end = Instant::now() + PATIENCE;
+        while self.process.try_wait().expect("it is our child").is_none() {
+            if Instant::now() > end {
+                let _ = self.process.kill();
+                let Output { stdout, .. } = self.process.wait_with_output().expect("it was killed");
+                panic!("still running after {PATIENCE:?}; it printed:\n{}", String::from_utf8_lossy(&stdout));
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let _ = fs::remove_file(&self.disk);
+        let output = self.process.wait_with_output().expect("it has ended");
+        match &self.machine {
+            None => (
+                output.status.code(),
+                String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned(),
+            ),
+            Some(_) => qemu::outcome(&output),
+        }
+    }
+
+    /// Presses the machine's power button.
+    #[allow(dead_code, reason = "the tender's machines have none")]
+    pub fn press_power_button(&self) {
+        self.machine.as_ref().expect("a machine of QEMU's").command_monitor("system_powerdown\n");
+    }
+}
+
+fn start(command: &mut Command) -> Child {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"))
+}
+
+/// A wire: our end, and the one that the tender inherits.
+pub fn interface() -> (OwnedFd, OwnedFd) {
+    wire(SocketType::SEQPACKET)
+}
+
+fn wire(kind: SocketType) -> (OwnedFd, OwnedFd) {
+    let (ours, theirs) =
+        socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None).expect("sockets exist");
+    rustix::io::fcntl_setfd(&theirs, rustix::io::FdFlags::empty()).expect("it is open");
+    sockopt::set_socket_timeout(&ours, sockopt::Timeout::Recv, Some(PATIENCE)).expect("it is a socket");
+    (ours, theirs)
+}

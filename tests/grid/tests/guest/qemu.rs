@@ -1,0 +1,139 @@
+//! virtio: the image in QEMU's machines, by emulation and by KVM.
+//!
+//! The console is QEMU's standard output; the image's exit status is its last line. An interface is a datagram socket pair,
+//! of which QEMU has one end.
+
+use super::{Attached, MEMORY_MIB, wire};
+use rustix::{io::write, net::SocketType};
+use std::{
+    fs,
+    os::fd::{AsRawFd, OwnedFd},
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+/// How a machine has its devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bus {
+    /// PCI, as virtio 1 has it.
+    PciModern,
+    /// PCI, as before virtio 1: bhyve, old QEMU.
+    PciLegacy,
+    /// At addresses that the command line says, as virtio 1 has it: Firecracker.
+    Mmio,
+}
+
+/// A machine of QEMU's.
+#[derive(Debug)]
+pub struct Machine {
+    options: &'static str,
+    bus: Bus,
+    /// By PVH, as on hypervisors that do not know multiboot; QEMU prefers that where a file has both.
+    boots_by_pvh: bool,
+    under_kvm: bool,
+    monitor: (OwnedFd, OwnedFd),
+}
+
+/// Machines by name: options, bus, by PVH, under KVM.
+const MACHINES: [(&str, &str, Bus, bool, bool); 5] = [
+    ("q35", "q35", Bus::PciModern, false, false),
+    ("pc", "pc", Bus::PciLegacy, true, false),
+    ("microvm", "microvm,acpi=off", Bus::Mmio, true, false),
+    ("q35_kvm", "q35", Bus::PciModern, true, true),
+    ("microvm_kvm", "microvm,acpi=off", Bus::Mmio, false, true),
+];
+
+/// Emulation: everything it can do, for RDRAND and RDSEED, without which no image boots.
+const EMULATED: [&str; 4] = ["-accel", "tcg", "-cpu", "max"];
+/// A model with RDRAND and RDSEED; `host` fails where KVM has no hardware virtualisation below it.
+const BY_KVM: [&str; 4] = ["-accel", "kvm", "-cpu", "EPYC"];
+
+/// First word of a multiboot header.
+const MULTIBOOT_MAGIC: [u8; 4] = 0x1bad_b002_u32.to_le_bytes();
+
+impl Machine {
+    /// The machine of that name, if it is one of QEMU's.
+    pub fn named(name: &str) -> Option<Self> {
+        let (_, options, bus, boots_by_pvh, under_kvm) =
+            *MACHINES.iter().find(|(known, ..)| *known == name)?;
+        let monitor = wire(SocketType::STREAM);
+        Some(Self { options, bus, boots_by_pvh, under_kvm, monitor })
+    }
+
+    /// QEMU with everything attached.
+    pub(super) fn command(&self, attached: &Attached<'_>) -> Command {
+        let mut command = Command::new("qemu-system-x86_64");
+        command.args(if self.under_kvm { BY_KVM } else { EMULATED });
+        command.args(["-machine", self.options, "-m", &MEMORY_MIB.to_string()]);
+        command.args(["-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio"]);
+        command.args(["-chardev", &format!("socket,id=monitor,fd={}", self.monitor.1.as_raw_fd())]);
+        command.args(["-mon", "chardev=monitor,mode=readline"]);
+        self.attach_interface(&mut command, "service", &attached.service, 1);
+        self.attach_interface(&mut command, "management", &attached.management, 2);
+        let disk = attached.disk.display();
+        command.args(["-drive", &format!("id=storage,file={disk},format=raw,if=none")]);
+        command.args(["-device", &format!("{},drive=storage", self.device("blk"))]);
+        if self.bus == Bus::Mmio {
+            command.args(["-global", "virtio-mmio.force-legacy=false"]);
+        }
+        let image =
+            if self.boots_by_pvh { without_multiboot(attached.image) } else { attached.image.clone() };
+        command.arg("-kernel").arg(image);
+        command.args(["-append", &arguments(attached.arguments)]);
+        command
+    }
+
+    fn attach_interface(&self, command: &mut Command, name: &str, wire: &OwnedFd, mac: u8) {
+        let fd = wire.as_raw_fd();
+        command.args(["-netdev", &format!("dgram,id={name},local.type=fd,local.str={fd}")]);
+        let device = self.device("net");
+        command.args(["-device", &format!("{device},netdev={name},mac=02:00:00:00:00:{mac:02}")]);
+    }
+
+    /// The name of a virtio device on this bus, with its options.
+    fn device(&self, kind: &str) -> String {
+        match self.bus {
+            Bus::PciModern => format!("virtio-{kind}-pci,disable-legacy=on,disable-modern=off"),
+            Bus::PciLegacy => format!("virtio-{kind}-pci,disable-legacy=off,disable-modern=on"),
+            Bus::Mmio => format!("virtio-{kind}-device"),
+        }
+    }
+
+    /// Gives QEMU's monitor a command.
+    pub fn command_monitor(&self, command: &str) {
+        write(&self.monitor.0, command.as_bytes()).expect("QEMU reads its monitor");
+    }
+}
+
+/// A wire: our end, and the one that QEMU inherits.
+pub fn interface() -> (OwnedFd, OwnedFd) {
+    wire(SocketType::DGRAM)
+}
+
+/// The image's status, and what it printed before that line.
+pub fn outcome(output: &Output) -> (Option<i32>, String) {
+    let text = String::from_utf8_lossy(&output.stdout).replace('\r', "");
+    let said = text.trim_end().rsplit_once("exit status ").map(|(before, status)| (before, status.parse()));
+    match said {
+        Some((before, Ok(status))) => (Some(status), before.to_owned()),
+        _ => (None, format!("{text}{}", String::from_utf8_lossy(&output.stderr))),
+    }
+}
+
+/// The arguments as a command line; the machine has no other way to say which interface is which.
+fn arguments(arguments: &[&str]) -> String {
+    let names = ["--net-mac:service=02:00:00:00:00:01", "--net-mac:management=02:00:00:00:00:02"];
+    [&names, arguments].concat().join(" ")
+}
+
+/// A copy of the image without its multiboot header.
+fn without_multiboot(image: &Path) -> PathBuf {
+    let mut bytes = fs::read(image).expect("the image was built");
+    let at = bytes.windows(4).position(|word| word == MULTIBOOT_MAGIC).expect("it has a multiboot header");
+    bytes[at] = 0;
+    let copy = image.with_extension("pvh");
+    let unique = image.with_extension(format!("pvh-{:?}", std::thread::current().id()));
+    // Tests run side by side: each sees a whole file.
+    fs::write(&unique, bytes).and_then(|()| fs::rename(&unique, &copy)).expect("the directory is writable");
+    copy
+}
