@@ -11,6 +11,8 @@ pub enum OpenError {
     NotAttached(String),
     /// It is open already; a device has one owner.
     Busy(String),
+    /// It is there, but what the host says about it cannot be; its name, and what that is.
+    Unusable(String, String),
 }
 
 impl std::fmt::Display for OpenError {
@@ -20,9 +22,10 @@ impl std::fmt::Display for OpenError {
                 write!(f, "the image declares no device '{name}': add it to images/*.toml and build again")
             }
             Self::NotAttached(name) => {
-                write!(f, "nothing is attached to device '{name}': start the tender with it")
+                write!(f, "nothing is attached to device '{name}': start the image with it")
             }
             Self::Busy(name) => write!(f, "device '{name}' is open already"),
+            Self::Unusable(name, reason) => write!(f, "device '{name}' cannot be used: {reason}"),
         }
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! Source: VIRTIO 1.2 §5.2.
 
-use super::limits::{BLOCK_MAX, BLOCK_QUEUE_SIZE, SECTOR};
+use super::limits::{BLOCK_LOOKS, BLOCK_MAX, BLOCK_QUEUE_SIZE, SECTOR};
 use super::{
     ring::{Ring, Violation},
     transport::{Refusal, Transport, check_interrupt, configuration, feature, negotiate, queue_size, start},
@@ -55,6 +55,12 @@ pub enum Failure {
     Silent,
     /// The device broke the rules of the ring: whoever asked has to stop.
     Violation(Violation),
+}
+
+impl From<Violation> for Failure {
+    fn from(violation: Violation) -> Self {
+        Self::Violation(violation)
+    }
 }
 
 /// The memory of the one request.
@@ -140,40 +146,35 @@ impl Block {
         self.transport.interrupt_line()
     }
 
-    /// Reads the block at `offset` bytes. `wait` is called while the device works, and says when it has been long enough.
-    pub fn read(&mut self, offset: u64, block: &mut [u8], wait: impl FnMut() -> bool) -> Result<(), Failure> {
+    /// Reads the block at `offset` bytes. `sleep` returns after the device's interrupt, or some time, and is false when it has been
+    /// long enough.
+    pub fn read(
+        &mut self,
+        offset: u64,
+        block: &mut [u8],
+        sleep: impl FnMut() -> bool,
+    ) -> Result<(), Failure> {
         let length = block.len();
-        self.perform(Operation::Read, offset, length, wait)?;
+        self.perform(Operation::Read, offset, length, sleep)?;
         // SAFETY: `perform` has checked the length; the bytes are copied, whatever the device does to them meanwhile.
         unsafe { block.as_mut_ptr().copy_from_nonoverlapping(self.block(), length) };
         Ok(())
     }
 
-    /// Writes the block at `offset` bytes; `wait` as for [`read`](Self::read).
-    pub fn write(&mut self, offset: u64, block: &[u8], wait: impl FnMut() -> bool) -> Result<(), Failure> {
+    /// Writes the block at `offset` bytes; `sleep` as for [`read`](Self::read).
+    pub fn write(&mut self, offset: u64, block: &[u8], sleep: impl FnMut() -> bool) -> Result<(), Failure> {
         assert!(block.len() <= BLOCK_MAX, "one block");
         if self.silent {
             return Err(Failure::Silent);
         }
         // SAFETY: the buffer has BLOCK_MAX bytes, and the device holds no request.
         unsafe { self.block().copy_from_nonoverlapping(block.as_ptr(), block.len()) };
-        self.perform(Operation::Write, offset, block.len(), wait)
+        self.perform(Operation::Write, offset, block.len(), sleep)
     }
 
-    /// Has everything written reach the disk; `wait` as for [`read`](Self::read). A device that does not offer it has no cache.
-    pub fn flush(&mut self, wait: impl FnMut() -> bool) -> Result<(), Failure> {
-        if self.flushes { self.perform(Operation::Flush, 0, 0, wait) } else { Ok(()) }
-    }
-
-    /// Asks for an interrupt when the request is done. Whether it is not done already.
-    pub fn arm(&mut self) -> bool {
-        self.ring.arm()
-    }
-
-    /// Ends the interrupt.
-    pub fn disarm(&mut self) -> Result<(), Violation> {
-        self.ring.disarm();
-        check_interrupt(&mut *self.transport)
+    /// Has everything written reach the disk; `sleep` as for [`read`](Self::read). A device that does not offer it has no cache.
+    pub fn flush(&mut self, sleep: impl FnMut() -> bool) -> Result<(), Failure> {
+        if self.flushes { self.perform(Operation::Flush, 0, 0, sleep) } else { Ok(()) }
     }
 
     fn block(&self) -> *mut u8 {
@@ -186,30 +187,42 @@ impl Block {
         operation: Operation,
         offset: u64,
         length: usize,
-        mut wait: impl FnMut() -> bool,
+        mut sleep: impl FnMut() -> bool,
     ) -> Result<(), Failure> {
         assert!(length <= BLOCK_MAX, "one block");
         if self.silent {
             return Err(Failure::Silent);
         }
         self.submit(operation, offset / SECTOR as u64, length);
-        loop {
-            match self.ring.take() {
-                Ok(Some(_)) => break,
-                Ok(None) if wait() => {}
-                Ok(None) => {
-                    self.silent = true;
-                    return Err(Failure::Silent);
-                }
-                Err(violation) => return Err(Failure::Violation(violation)),
-            }
-        }
+        self.complete(&mut sleep)?;
         // SAFETY: the request is ours, and never freed; the byte is read once.
         match unsafe { (&raw const (*self.request.as_ptr()).outcome).read_volatile() } {
             outcome::OK => Ok(()),
             outcome::UNSUPPORTED => Err(Failure::Unsupported),
             // The device says so, says nonsense, or has not written it.
             _ => Err(Failure::Device),
+        }
+    }
+
+    /// Waits until the device is done with the request: looks a while, and then sleeps.
+    fn complete(&mut self, sleep: &mut dyn FnMut() -> bool) -> Result<(), Failure> {
+        for _ in 0..BLOCK_LOOKS {
+            if self.ring.take()?.is_some() {
+                return Ok(());
+            }
+            std::hint::spin_loop();
+        }
+        loop {
+            self.silent = self.ring.arm() && !sleep();
+            self.ring.disarm();
+            check_interrupt(&mut *self.transport)?;
+            if self.ring.take()?.is_some() {
+                self.silent = false;
+                return Ok(());
+            }
+            if self.silent {
+                return Err(Failure::Silent);
+            }
         }
     }
 
@@ -365,7 +378,8 @@ mod tests {
     #[test]
     fn a_silent_device_is_asked_no_more() {
         let (mut disk, host) = disk(OFFERED);
-        assert_eq!(disk.read(0, &mut [0; 512], serve(&host, &block(0), 2_000)), Err(Failure::Silent));
+        let too_late = BLOCK_LOOKS as usize + 2_000;
+        assert_eq!(disk.read(0, &mut [0; 512], serve(&host, &block(0), too_late)), Err(Failure::Silent));
         // It may answer by now; nobody looks.
         let chain = host.borrow_mut().take(0).expect("it was published");
         chain.write(&block(0));

@@ -3,6 +3,7 @@
 //! Version 2 and, since QEMU's microvm has it by default, the legacy version 1. Source: VIRTIO 1.2 §4.2.
 
 use super::{
+    limits::REGISTERS_MAX,
     registers::{Bus, Registers},
     transport::{Kind, Refusal, RingAddresses, Transport},
 };
@@ -52,7 +53,9 @@ pub struct Mmio {
 impl Mmio {
     /// The device with registers from `address`, if there is one and there is a driver for it.
     pub fn find(bus: &dyn Bus, address: u64, length: u64, line: u8) -> Option<Box<dyn Transport>> {
-        let registers = bus.map(address, length).filter(|registers| registers.has(register::CONFIG))?;
+        let registers = bus
+            .map(address, length.min(REGISTERS_MAX))
+            .filter(|registers| registers.has(register::CONFIG))?;
         if registers.read::<u32>(register::MAGIC) != MAGIC {
             return None;
         }

@@ -17,6 +17,7 @@ mod legacy;
 mod limits;
 pub mod mmio;
 mod modern;
+pub mod names;
 pub mod net;
 pub mod pci;
 pub mod registers;

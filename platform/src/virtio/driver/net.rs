@@ -67,6 +67,11 @@ struct Queue {
     buffers: Buffers,
 }
 
+/// The address of a card that is not set up yet; `None` if it leaves it to us.
+pub fn address(transport: &mut dyn Transport) -> Result<Option<[u8; 6]>, Refusal> {
+    if transport.offered() & bits::MAC == 0 { Ok(None) } else { configuration(transport, 0).map(Some) }
+}
+
 /// A network card at work.
 pub struct Net {
     transport: Box<dyn Transport>,

@@ -6,7 +6,7 @@
 //!
 //! Source: PCI Local Bus 3.0 §3.2.2.3.2, §6.1, §6.7; PCI-to-PCI Bridge 1.2 §3.2; VIRTIO 1.2 §4.1.
 
-use super::limits::{PCI_BUSES_MAX, PCI_CAPABILITIES_MAX};
+use super::limits::{PCI_BUSES_MAX, PCI_CAPABILITIES_MAX, REGISTERS_MAX};
 use super::{
     legacy::Legacy,
     modern::{Modern, Places},
@@ -99,7 +99,7 @@ impl Function<'_> {
         let at = |offset| capability.checked_add(offset);
         let Base::Memory(base) = self.base(self.byte(at(4)?))? else { return None };
         let (offset, length) = (self.word(at(8)?), self.word(at(12)?));
-        self.bus.map(base.checked_add(offset.into())?, length.into())
+        self.bus.map(base.checked_add(offset.into())?, u64::from(length).min(REGISTERS_MAX))
     }
 
     /// Where a device of version 1 has its registers; `None` if it is none.
