@@ -48,6 +48,7 @@ pub fn frames(mut frame: usize) {
 
 /// Ends an image whose network interface the host has taken away: it can serve nobody, and waiting would never sleep, since
 /// a descriptor in error is always ready.
+#[cfg(any(skerry_target = "spt", skerry_target = "hvt"))]
 #[cold]
 pub fn interface_gone() -> ! {
     target::console(

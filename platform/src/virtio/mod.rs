@@ -4,11 +4,11 @@ mod boot;
 mod clock;
 mod console;
 mod device;
+mod driver;
 mod exit;
 pub mod interrupt;
 mod wait;
 
-pub use boot::{mac_addresses, mmio_devices};
 pub use clock::{monotonic, wall};
 pub use console::console;
 pub use device::{Disk, Interface, open};

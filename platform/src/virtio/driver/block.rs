@@ -141,11 +141,6 @@ impl Block {
         self.read_only
     }
 
-    /// The line of the device's interrupt.
-    pub fn interrupt_line(&self) -> Option<u8> {
-        self.transport.interrupt_line()
-    }
-
     /// Reads the block at `offset` bytes. `sleep` returns after the device's interrupt, or some time, and is false when it has been
     /// long enough.
     pub fn read(

@@ -51,7 +51,6 @@ pub const SECTOR: usize = 512;
 pub const BLOCK_LOOKS: u32 = 1_000;
 
 /// Seconds without an answer until a disk counts as silent. A host's own disk may take some to come to speed.
-#[cfg_attr(skerry_target = "host", expect(dead_code, reason = "a matter of the image's clock"))]
 pub const BLOCK_SECONDS: u64 = 30;
 
 /// Bytes of a device's registers that are made accessible. No register that is used lies behind them.

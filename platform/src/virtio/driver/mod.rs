@@ -14,7 +14,7 @@ pub mod block;
 mod buffers;
 mod checksum;
 mod legacy;
-mod limits;
+pub mod limits;
 pub mod mmio;
 mod modern;
 pub mod names;
