@@ -159,11 +159,15 @@ pub fn disarm() {
 
 impl Devices {
     fn find() -> Self {
-        let (mut cards, mut disks) = (Vec::new(), Vec::new());
         let named = boot::mmio_devices().iter();
         let named =
             named.filter_map(|device| Mmio::find(&Machine, device.address, device.length, device.line));
-        for transport in named.chain(pci::find(&Machine)) {
+        let mut transports: Vec<_> = named.chain(pci::find(&Machine)).collect();
+        if transports.is_empty() {
+            transports = Mmio::find_microvm(&Machine);
+        }
+        let (mut cards, mut disks) = (Vec::new(), Vec::new());
+        for transport in transports {
             match transport.kind() {
                 Kind::Net => cards.push(transport),
                 Kind::Block => disks.push(transport),

@@ -41,6 +41,14 @@ mod register {
 /// Bytes of the pages that a legacy device counts in.
 const PAGE: u32 = 4096;
 
+/// Where QEMU's microvm has its devices, and their interrupt lines without and with ACPI: with it they are the second I/O
+/// APIC's. Source: QEMU include/hw/i386/microvm.h, hw/i386/microvm.c.
+const MICROVM_FIRST: u64 = 0xfeb0_0000;
+const MICROVM_BYTES: u64 = 512;
+const MICROVM_PLACES: u8 = 24;
+const MICROVM_LINE: u8 = 5;
+const MICROVM_ACPI_LINE: u8 = 24;
+
 /// The transport.
 #[derive(Debug)]
 pub struct Mmio {
@@ -67,6 +75,21 @@ impl Mmio {
         // Number 0 is a place without a device (§4.2.2.2).
         let kind = Kind::from_number(registers.read(register::DEVICE))?;
         Some(Box::new(Self { registers, kind, legacy, line: (line != 0).then_some(line) }))
+    }
+
+    /// The devices of QEMU's microvm, which names them in ACPI's byte code, or on a command line that only some boot protocols
+    /// hand on. In the order in which QEMU was given them: it fills its places from the last to the first.
+    pub fn find_microvm(bus: &dyn Bus) -> Vec<Box<dyn Transport>> {
+        let address = |place: u8| MICROVM_FIRST + u64::from(place) * MICROVM_BYTES;
+        let is_place = |place: &u8| {
+            let registers = bus.map(address(*place), MICROVM_BYTES);
+            registers.is_some_and(|registers| registers.read::<u32>(register::MAGIC) == MAGIC)
+        };
+        let places = (0..MICROVM_PLACES).take_while(is_place).count() as u8;
+        // Without ACPI there are eight.
+        let first_line = if places > 8 { MICROVM_ACPI_LINE } else { MICROVM_LINE };
+        let find = |place| Self::find(bus, address(place), MICROVM_BYTES, first_line + place);
+        (0..places).rev().filter_map(find).collect()
     }
 
     fn write_address(&self, offset: usize, address: u64) {
