@@ -30,3 +30,11 @@ pub const MEMORY_MAP_ENTRIES_MAX: usize = 128;
 /// Devices that a command line may name; QEMU's microvm has 24, Firecracker as many interrupts as that. More are reported.
 #[cfg(any(test, skerry_target = "virtio", skerry_target = "xen"))]
 pub const MMIO_DEVICES_MAX: usize = 32;
+
+/// Tables in ACPI's root table that are looked at; QEMU has 4 to 8, servers up to 40. A machine with more may not switch off.
+#[cfg(any(test, skerry_target = "virtio"))]
+pub const ACPI_TABLES_MAX: usize = 64;
+
+/// Bytes of an ACPI table that is read; QEMU's largest has 10 KiB, servers' up to 300 KiB. A larger one is not there.
+#[cfg(any(test, skerry_target = "virtio"))]
+pub const ACPI_TABLE_BYTES_MAX: u32 = 1 << 20;

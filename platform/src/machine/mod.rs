@@ -16,7 +16,9 @@ pub mod fault;
 #[cfg(not(test))]
 pub mod ring0;
 
-#[cfg(any(test, skerry_target = "virtio", skerry_target = "xen"))]
+#[cfg(any(test, skerry_target = "virtio"))]
+pub mod acpi;
+#[cfg(any(test, skerry_target = "virtio"))]
 pub mod calendar;
 #[cfg(any(test, skerry_target = "virtio", skerry_target = "xen"))]
 pub mod command_line;

@@ -1,6 +1,6 @@
 //! The entry in ring 3: what the loader left, then the common start.
 
-use super::{clock, console, exit::exit, interrupt};
+use super::{clock, console, exit::exit, interrupt, power};
 use crate::{
     machine::{
         command_line::{CommandLine, MmioDevice},
@@ -65,10 +65,10 @@ extern "C" fn virtio_start(information: u64, is_multiboot: u64) -> ! {
                 "left out: {count} times virtio_mmio.device= that is not SIZE@ADDRESS:LINE"
             );
         }
-        let _ = acpi_root;
         map_memory(memory.start, memory.end - memory.start);
         interrupt::initialize();
         clock::initialize();
+        power::initialize(acpi_root);
         start::start(start::Boot {
             kernel_end: memory.start,
             mem_size: memory.end,

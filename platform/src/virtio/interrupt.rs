@@ -101,6 +101,12 @@ pub fn enable_line(line: u8) {
     }
 }
 
+/// The vector that line `line` arrives at.
+pub fn vector_of(line: u8) -> u32 {
+    let is_old = line < 16 && HAS_PIC.load(Relaxed);
+    u32::from(line) + if is_old { u32::from(PIC_VECTOR) } else { IO_APIC_VECTOR }
+}
+
 /// Rings once after `nanoseconds`, or earlier where that is more than the timer can count.
 pub fn set_timer(nanoseconds: u64) {
     let ticks = (u128::from(nanoseconds) * u128::from(TIMER_RATE.load(Relaxed))) >> 32;

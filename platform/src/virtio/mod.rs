@@ -7,6 +7,7 @@ mod device;
 mod driver;
 mod exit;
 pub mod interrupt;
+mod power;
 mod wait;
 
 pub use clock::{monotonic, wall};

@@ -3,23 +3,30 @@
 //! An interrupt does nothing else. It is raised while interrupts are masked, so one that comes between the last look at a
 //! device and the `hlt` ends that at once: no wake-up is lost.
 
-use super::{clock, device, interrupt};
+use super::{clock, console, device, exit, interrupt, power};
 
 /// Sleeps until a device can be read or the monotonic clock reaches `deadline`.
 pub fn wait(deadline: Option<u64>) {
     if !device::arm() {
         return;
     }
-    match deadline {
-        None => drop(interrupt::sleep()),
+    let vector = match deadline {
+        None => interrupt::sleep(),
         Some(deadline) => {
             let left = deadline.saturating_sub(clock::monotonic());
-            if left > 0 {
-                interrupt::set_timer(left);
-                let _ = interrupt::sleep();
-                interrupt::stop_timer();
+            if left == 0 {
+                device::disarm();
+                return;
             }
+            interrupt::set_timer(left);
+            let vector = interrupt::sleep();
+            interrupt::stop_timer();
+            vector
         }
-    }
+    };
     device::disarm();
+    if power::is_line_of(vector) && power::is_button_pressed() {
+        console(b"power button: the image stops\n");
+        exit(0);
+    }
 }
