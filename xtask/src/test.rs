@@ -198,7 +198,7 @@ pub fn ci() -> Result<ExitCode, Failure> {
     step("lints");
     cargo::check(&mut clippy(&["--workspace", "--all-targets"]))?;
     // The back ends of platform exist only in a build for their target.
-    for target in ["spt", "hvt"] {
+    for target in ["spt", "hvt", "virtio"] {
         let mut lint = clippy(&["--package", "platform", "--target", cargo::TRIPLE]);
         cargo::check(lint.env("SKERRY_TARGET", target))?;
     }

@@ -2,7 +2,7 @@
 //!
 //! Lines below 16 go through the old PC's controller where there is one: the firmware has routed PCI's interrupts to it, and
 //! says where in each device's configuration, while the way to the I/O APIC is only told in ACPI's byte code. All others go
-//! through the I/O APIC, the line being its pin. Both are programmed from ring 3; what they do on the processor is ring 0's.
+//! through the I/O APIC, the line being its pin, counted over both where there are two. Both are programmed from ring 3; what they do on the processor is ring 0's.
 //!
 //! Source: Intel SDM volume 3, chapter 11; 82093AA and 8259A data sheets.
 
@@ -18,11 +18,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 pub const GATES: u32 = MESSAGE_VECTOR + 1;
 const PIC_VECTOR: u8 = 0x20;
 const IO_APIC_VECTOR: u32 = 0x30;
-const TIMER_VECTOR: u32 = 0x4e;
+const TIMER_VECTOR: u32 = 0x60;
 /// Its low bits are ones, as old processors want it.
-const SPURIOUS_VECTOR: u32 = 0x4f;
+const SPURIOUS_VECTOR: u32 = 0x6f;
 /// For devices that send messages.
-pub const MESSAGE_VECTOR: u32 = 0x50;
+pub const MESSAGE_VECTOR: u32 = 0x70;
+
+const _: () = assert!(IO_APIC_VECTOR + IO_APICS.len() as u32 * IO_APIC_PINS <= TIMER_VECTOR);
 
 const PIC_COMMAND: [u16; 2] = [0x20, 0xa0];
 const PIC_DATA: [u16; 2] = [0x21, 0xa1];
@@ -45,8 +47,10 @@ const MASKED: u32 = 1 << 16;
 const EXTERNAL: u32 = 7 << 8;
 const DIVIDE_BY_16: u32 = 3;
 
-/// The I/O APIC where a PC has it.
-const IO_APIC: u64 = 0xfec0_0000;
+/// The I/O APIC where a PC has it, and the second one of QEMU's microvm.
+const IO_APICS: [u64; 2] = [0xfec0_0000, 0xfec1_0000];
+/// Pins of each.
+const IO_APIC_PINS: u32 = 24;
 const IO_APIC_SELECT: u64 = 0;
 const IO_APIC_WINDOW: u64 = 0x10;
 const IO_APIC_VERSION: u32 = 1;
@@ -152,23 +156,25 @@ fn initialize_pic() -> bool {
     true
 }
 
-fn enable_io_apic_pin(pin: u32) {
-    map_device(IO_APIC, 0x1000);
-    if pin > (read_io_apic(IO_APIC_VERSION) >> 16) & 0xff || IO_APIC_VECTOR + pin >= TIMER_VECTOR {
+fn enable_io_apic_pin(line: u32) {
+    let Some(&address) = IO_APICS.get((line / IO_APIC_PINS) as usize) else { return };
+    let pin = line % IO_APIC_PINS;
+    map_device(address, 0x1000);
+    if pin > (read_io_apic(address, IO_APIC_VERSION) >> 16) & 0xff {
         return;
     }
-    write_io_apic(REDIRECTIONS + 2 * pin + 1, read(LOCAL_APIC + IDENTIFIER));
-    write_io_apic(REDIRECTIONS + 2 * pin, LEVEL | (IO_APIC_VECTOR + pin));
+    write_io_apic(address, REDIRECTIONS + 2 * pin + 1, read(LOCAL_APIC + IDENTIFIER));
+    write_io_apic(address, REDIRECTIONS + 2 * pin, LEVEL | (IO_APIC_VECTOR + line));
 }
 
-fn read_io_apic(register: u32) -> u32 {
-    write(IO_APIC + IO_APIC_SELECT, register);
-    read(IO_APIC + IO_APIC_WINDOW)
+fn read_io_apic(address: u64, register: u32) -> u32 {
+    write(address + IO_APIC_SELECT, register);
+    read(address + IO_APIC_WINDOW)
 }
 
-fn write_io_apic(register: u32, value: u32) {
-    write(IO_APIC + IO_APIC_SELECT, register);
-    write(IO_APIC + IO_APIC_WINDOW, value);
+fn write_io_apic(address: u64, register: u32, value: u32) {
+    write(address + IO_APIC_SELECT, register);
+    write(address + IO_APIC_WINDOW, value);
 }
 
 fn read(register: u64) -> u32 {

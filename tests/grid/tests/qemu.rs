@@ -3,7 +3,7 @@
 //! q35 has virtio on modern PCI and boots by multiboot, pc on legacy PCI and boots by PVH, microvm has virtio-mmio and what
 //! Firecracker says on its command line. Emulated, and again under KVM. They need the images, which `cargo xtask test` builds.
 
-#[allow(dead_code, reason = "a machine is not told that its wire is gone, and has no drivers yet")]
+#[allow(dead_code, reason = "a machine is not told that its wire is gone")]
 mod behaviour;
 #[macro_use]
 mod every_target;
@@ -11,13 +11,23 @@ mod guest;
 
 use behaviour::*;
 
+/// An operator's request to stop ends the image like a service that is done.
+fn power_button(target: &str) {
+    let guest = start_echo(target, &["service"]);
+    check_echo(&guest.service, 1, &[b"there"]);
+    guest.press_power_button();
+    let (code, text) = guest.finish();
+    assert_eq!(code, Some(0), "exit status; it printed:\n{text}");
+    assert!(text.contains("power button"), "unexpected output:\n{text}");
+}
+
 macro_rules! every_machine {
     ($($behaviour:ident)*) => {
         grid! {
-            q35: $($behaviour)*;
-            pc: $($behaviour)*;
+            q35: $($behaviour)* power_button;
+            pc: $($behaviour)* power_button;
             microvm: $($behaviour)*;
-            q35_kvm: $($behaviour)*;
+            q35_kvm: $($behaviour)* power_button;
             microvm_kvm: $($behaviour)*;
         }
     };
@@ -25,5 +35,5 @@ macro_rules! every_machine {
 
 every_machine! {
     hello arguments exit_status panic page_fault stack_overflow write_to_code write_to_constant execute_data
-    invalid_instruction clock entropy memory_limit deadlock
+    invalid_instruction clock entropy block echo echo_on_two_interfaces memory_limit deadlock
 }

@@ -48,6 +48,13 @@ fn symbolize(image: &std::path::Path, report: &str) -> String {
     String::from_utf8_lossy(&process.wait_with_output().expect("it ends").stdout).into_owned()
 }
 
+/// An image that sends back what it gets, once it does: a virtual machine loses frames that come earlier.
+pub fn start_echo(target: &str, interfaces: &[&str]) -> Guest {
+    let mut guest = Guest::start(target, &[&["echo"], interfaces].concat());
+    guest.wait_for("echo ready");
+    guest
+}
+
 /// Sends frames to an interface and expects each back, with source and destination swapped.
 #[track_caller]
 pub fn check_echo(wire: &OwnedFd, mac: u8, payloads: &[&[u8]]) {
@@ -150,14 +157,14 @@ pub fn block(target: &str) {
 }
 
 pub fn echo(target: &str) {
-    let guest = Guest::start(target, &["echo", "service"]);
+    let guest = start_echo(target, &["service"]);
     let full = vec![0xa5; 1500];
     check_echo(&guest.service, 1, &[b"x", &full, b"stop"]);
     assert_eq!(guest.finish().0, Some(0));
 }
 
 pub fn echo_on_two_interfaces(target: &str) {
-    let guest = Guest::start(target, &["echo", "service", "management"]);
+    let guest = start_echo(target, &["service", "management"]);
     for _ in 0..100 {
         check_echo(&guest.service, 1, &[b"to the first"]);
         check_echo(&guest.management, 2, &[b"to the second"]);
@@ -168,7 +175,7 @@ pub fn echo_on_two_interfaces(target: &str) {
 
 /// An interface that the host takes away must end the image, which could neither serve nor sleep any more.
 pub fn interface_gone(target: &str) {
-    let mut guest = Guest::start(target, &["echo", "service", "management"]);
+    let mut guest = start_echo(target, &["service", "management"]);
     check_echo(&guest.service, 1, &[b"there"]);
     drop(std::mem::replace(&mut guest.service, interface().0));
     let (code, text) = guest.finish();

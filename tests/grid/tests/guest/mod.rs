@@ -7,6 +7,7 @@ mod tender;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt};
 use std::{
     fs,
+    io::Read,
     os::fd::OwnedFd,
     path::PathBuf,
     process::{Child, Command, Output, Stdio},
@@ -27,6 +28,8 @@ pub const ABORT: Option<i32> = Some(255);
 /// A grid image at work.
 pub struct Guest {
     process: Child,
+    /// What it printed as long as somebody waited for it.
+    printed: Vec<u8>,
     machine: Option<qemu::Machine>,
     /// Our end of the first interface.
     pub service: OwnedFd,
@@ -78,7 +81,19 @@ impl Guest {
             Some(machine) => machine.command(&attached),
         };
         let process = start(&mut command);
-        Self { process, machine, service, management, disk, image }
+        Self { process, printed: Vec::new(), machine, service, management, disk, image }
+    }
+
+    /// Reads what it prints up to `text`.
+    #[track_caller]
+    pub fn wait_for(&mut self, text: &str) {
+        let output = self.process.stdout.as_mut().expect("it is piped");
+        let mut byte = [0];
+        while !self.printed.ends_with(text.as_bytes()) {
+            let count = output.read(&mut byte).expect("it is open");
+            assert_ne!(count, 0, "no '{text}' in:\n{}", String::from_utf8_lossy(&self.printed));
+            self.printed.extend_from_slice(&byte);
+        }
     }
 
     /// Waits for the end, and returns what was printed.
@@ -94,7 +109,8 @@ impl Guest {
             std::thread::sleep(Duration::from_millis(1));
         }
         let _ = fs::remove_file(&self.disk);
-        let output = self.process.wait_with_output().expect("it has ended");
+        let mut output = self.process.wait_with_output().expect("it has ended");
+        output.stdout.splice(..0, self.printed);
         match &self.machine {
             None => (
                 output.status.code(),

@@ -40,7 +40,7 @@ const MACHINES: [(&str, &str, Bus, bool, bool); 5] = [
     ("pc", "pc", Bus::PciLegacy, true, false),
     ("microvm", "microvm,acpi=off", Bus::Mmio, true, false),
     ("q35_kvm", "q35", Bus::PciModern, true, true),
-    ("microvm_kvm", "microvm,acpi=off", Bus::Mmio, false, true),
+    ("microvm_kvm", "microvm", Bus::Mmio, false, true),
 ];
 
 /// Emulation: everything it can do, for RDRAND and RDSEED, without which no image boots.
