@@ -40,29 +40,63 @@ pub const TRIPLE: &str = "x86_64-unknown-linux-gnu";
 ///
 /// The flags are the same wherever the workspace lies (paths are mapped away), so that images are too.
 pub fn link_image(package: &str, target: &str) -> Result<PathBuf, Failure> {
+    let flags = [
+        "-Clinker=rust-lld",
+        "-Clinker-flavor=ld.lld",
+        "-Crelocation-model=static",
+        "-Ctarget-feature=+crt-static",
+        "-Cforce-frame-pointers=yes",
+        "-Clink-arg=-static",
+        "-Clink-arg=--gc-sections",
+        "-Clink-arg=-znoexecstack",
+        "-Clink-arg=-znorelro",
+        "-Clink-arg=--build-id=none",
+        "-Clink-arg=-Tplatform/link.ld",
+    ];
+    let mut build = cargo(&["build", "--release", "--target", TRIPLE, "--package", package]);
+    build.env("CARGO_ENCODED_RUSTFLAGS", encoded(&flags)?).env("SKERRY_TARGET", target);
+    check(&mut build)?;
+    Ok(target_directory().join(TRIPLE).join("release").join(package))
+}
+
+/// Links the loader for `firmware`, "bios" or "uefi", and returns the path of the linked file.
+pub fn link_loader(firmware: &str) -> Result<PathBuf, Failure> {
+    let script = format!("-Clink-arg=-Tplatform/loader/src/{firmware}/link.ld");
+    let mut flags = vec![
+        "--cfg=skerry_loader",
+        "-Clinker=rust-lld",
+        "-Clinker-flavor=ld.lld",
+        "-Copt-level=s",
+        "-Cdebuginfo=0",
+        // The firmware's interrupts come on the same stack.
+        "-Cno-redzone=yes",
+        "-Clink-arg=--gc-sections",
+        "-Clink-arg=-znorelro",
+        "-Clink-arg=--build-id=none",
+        &script,
+    ];
+    let position: &[&str] = match firmware {
+        "bios" => &["-Crelocation-model=static", "-Ctarget-feature=+crt-static", "-Clink-arg=-static"],
+        _ => &["-Crelocation-model=pie", "-Clink-arg=-pie", "-Clink-arg=--no-dynamic-linker"],
+    };
+    flags.extend(position);
+    let binary = format!("loader-{firmware}");
+    let mut build =
+        cargo(&["build", "--release", "--target", TRIPLE, "--package", "loader", "--bin", &binary]);
+    check(build.env("CARGO_ENCODED_RUSTFLAGS", encoded(&flags)?))?;
+    Ok(target_directory().join(TRIPLE).join("release").join(binary))
+}
+
+/// Flags as cargo takes them, with the paths of this machine mapped away.
+fn encoded(flags: &[&str]) -> Result<String, Failure> {
     let home = env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cargo")))
         .ok_or("neither CARGO_HOME nor HOME is set: cannot tell where crates lie")?;
-    let flags = [
-        "-Clinker=rust-lld".into(),
-        "-Clinker-flavor=ld.lld".into(),
-        "-Crelocation-model=static".into(),
-        "-Ctarget-feature=+crt-static".into(),
-        "-Cforce-frame-pointers=yes".into(),
-        "-Clink-arg=-static".into(),
-        "-Clink-arg=--gc-sections".into(),
-        "-Clink-arg=-znoexecstack".into(),
-        "-Clink-arg=-znorelro".into(),
-        "-Clink-arg=--build-id=none".into(),
-        "-Clink-arg=-Tplatform/link.ld".into(),
-        format!("--remap-path-prefix={}=/cargo", home.display()),
-        format!("--remap-path-prefix={}=/skerry", workspace().display()),
-    ];
-    let mut build = cargo(&["build", "--release", "--target", TRIPLE, "--package", package]);
-    build.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}")).env("SKERRY_TARGET", target);
-    check(&mut build)?;
-    Ok(target_directory().join(TRIPLE).join("release").join(package))
+    let mut flags: Vec<String> = flags.iter().map(|&flag| flag.into()).collect();
+    flags.push(format!("--remap-path-prefix={}=/cargo", home.display()));
+    flags.push(format!("--remap-path-prefix={}=/skerry", workspace().display()));
+    Ok(flags.join("\u{1f}"))
 }
 
 /// Builds the tender and returns its path.

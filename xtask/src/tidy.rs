@@ -15,9 +15,10 @@ const FILE_LINES_MAX: usize = 700;
 const MAIN_LINES_MAX: usize = 80;
 
 /// Which of our crates a crate may depend on. Tests and tools may see everything; everything not named here, nothing.
-const ARROWS: [(&str, &[&str]); 6] = [
+const ARROWS: [(&str, &[&str]); 7] = [
     ("solo5-sys", &[]),
     ("platform", &["solo5-sys"]),
+    ("loader", &[]),
     ("runtime", &["platform"]),
     ("dns", &["platform", "runtime"]),
     ("skerry-tender", &["solo5-sys"]),
@@ -28,7 +29,7 @@ const ARROWS: [(&str, &[&str]); 6] = [
 const UNBOUND: [&str; 3] = ["xtask", "conformance", "load"];
 
 /// Crates that may contain unsafe code.
-const UNSAFE: [&str; 2] = ["platform", "skerry-tender"];
+const UNSAFE: [&str; 3] = ["platform", "loader", "skerry-tender"];
 
 /// Prints what is wrong, if anything is.
 pub fn run() -> Result<ExitCode, Failure> {

@@ -4,7 +4,7 @@
 //! package ─ elf: cargo, platform/link.ld ─► linked ELF ─ pack: manifest, content, configuration ─► NAME.spt hvt virtio xen
 //!                                               └─► NAME.TARGET.debug, for symbolize
 //! NAME.xen ─► NAME.xen.cfg        NAME.hvt … ─► NAME.oci.tar
-//! NAME.virtio ─► NAME.firecracker.json, NAME.libvirt.xml, NAME.disk-bios.raw, NAME.disk-uefi.raw (and .qcow2)
+//! NAME.virtio ─► NAME.firecracker.json, NAME.libvirt.xml, NAME.disk-FIRMWARE.raw and .qcow2
 //! ```
 //!
 //! Nothing here depends on the time, the machine or the directory: the same commit gives the same bits.
@@ -12,6 +12,7 @@
 mod archive;
 mod arguments;
 mod description;
+mod disk;
 mod elf;
 mod firecracker;
 mod libvirt;
@@ -85,6 +86,7 @@ pub fn build_all(description: &Description, target: &str, options: &Options) -> 
         Format::Xen => xen::write(&source, options)?,
         Format::Firecracker => firecracker::write(&source, options)?,
         Format::Libvirt => libvirt::write(&source, options)?,
+        Format::Disk(firmware) => disk::write_disk(&source, options, firmware)?,
         Format::Oci(monitor) => oci::write(&source, options, monitor)?,
     };
     let files = built.beside.iter().map(|(_, path)| path).chain([&source.elf, &built.artefact]);

@@ -20,7 +20,12 @@ pub fn digest(path: &Path) -> Result<String, Failure> {
 
 /// SHA-256 of bytes, in hexadecimal.
 pub fn hexadecimal(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    identity(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// SHA-256 of bytes, of which identifiers are made that have to be unique and the same every time.
+pub fn identity(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
 }
 
 /// Adds `files`, which lie in `directory`, to its sums. Files that are gone or have changed since are put right.

@@ -1,6 +1,6 @@
 //! The targets of `cargo xtask image`: for each the back end of platform that is linked, and the form it is delivered in.
 
-use super::{Options, oci::Monitor};
+use super::{Options, disk::Firmware, oci::Monitor};
 use crate::Failure;
 
 /// A target of the command line.
@@ -23,16 +23,19 @@ pub enum Format {
     Firecracker,
     /// The ELF file, and a domain for libvirt.
     Libvirt,
+    /// A disk that boots by itself.
+    Disk(Firmware),
     /// An OCI image for urunc.
     Oci(Monitor),
 }
 
 /// Every target by its name.
-const TARGETS: [(&str, Target); 7] = [
+const TARGETS: [(&str, Target); 8] = [
     ("spt", Target { back_end: "spt", format: Format::Elf }),
     ("hvt", Target { back_end: "hvt", format: Format::Elf }),
     ("virtio", Target { back_end: "virtio", format: Format::Elf }),
     ("xen", Target { back_end: "xen", format: Format::Xen }),
+    ("disk-bios", Target { back_end: "virtio", format: Format::Disk(Firmware::Bios) }),
     ("firecracker", Target { back_end: "virtio", format: Format::Firecracker }),
     ("libvirt", Target { back_end: "virtio", format: Format::Libvirt }),
     // The back end follows from the monitor.
