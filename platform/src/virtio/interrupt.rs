@@ -12,7 +12,7 @@ use crate::machine::{
     port::{read8, write8},
     ring0,
 };
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// Vectors: the processor's exceptions, then those below.
 pub const GATES: u32 = MESSAGE_VECTOR + 1;
@@ -27,6 +27,7 @@ pub const MESSAGE_VECTOR: u32 = 0x70;
 const _: () = assert!(IO_APIC_VECTOR + IO_APICS.len() as u32 * IO_APIC_PINS <= TIMER_VECTOR);
 
 const PIC_COMMAND: [u16; 2] = [0x20, 0xa0];
+const PIC_END_OF_INTERRUPT: u8 = 0x20;
 const PIC_DATA: [u16; 2] = [0x21, 0xa1];
 /// The line of the first controller that the second hangs on.
 const PIC_CASCADE: u8 = 2;
@@ -61,8 +62,8 @@ const LEVEL: u32 = 1 << 15;
 const MEASURE_NS: u64 = 200_000;
 
 static HAS_PIC: AtomicBool = AtomicBool::new(false);
-/// Whether the interrupt that came last is still to be acknowledged.
-static IN_SERVICE: AtomicBool = AtomicBool::new(false);
+/// The vector of the interrupt that is still to be acknowledged; 0 if there is none.
+static IN_SERVICE: AtomicU32 = AtomicU32::new(0);
 /// Ticks of the timer in 2^32 nanoseconds.
 static TIMER_RATE: AtomicU64 = AtomicU64::new(0);
 
@@ -127,12 +128,25 @@ pub fn stop_timer() {
 /// Sleeps until an interrupt, and returns its vector.
 pub fn sleep() -> u32 {
     // Only now: a line that was still raised when the interrupt came would have rung again.
-    if IN_SERVICE.swap(false, Relaxed) {
-        write(LOCAL_APIC + END_OF_INTERRUPT, 0);
-    }
+    acknowledge(IN_SERVICE.swap(0, Relaxed));
     let vector = ring0::wait();
-    IN_SERVICE.store(vector >= IO_APIC_VECTOR && vector != SPURIOUS_VECTOR, Relaxed);
+    IN_SERVICE.store(vector, Relaxed);
     vector
+}
+
+/// Tells whoever sent the interrupt that it has been served.
+fn acknowledge(vector: u32) {
+    match vector {
+        0 | SPURIOUS_VECTOR => {}
+        IO_APIC_VECTOR.. => write(LOCAL_APIC + END_OF_INTERRUPT, 0),
+        _ => {
+            let is_of_second = vector >= u32::from(PIC_VECTOR) + 8;
+            for command in PIC_COMMAND.into_iter().take(1 + usize::from(is_of_second)).rev() {
+                // SAFETY: the controller's command register, which touches no memory.
+                unsafe { write8(command, PIC_END_OF_INTERRUPT) };
+            }
+        }
+    }
 }
 
 /// Masks all lines of the old controller and moves it away from the processor's exceptions. False if there is none.
@@ -147,8 +161,9 @@ fn initialize_pic() -> bool {
             write8(PIC_COMMAND[chip], 0x11);
             write8(PIC_DATA[chip], PIC_VECTOR + 8 * chip as u8);
             write8(PIC_DATA[chip], cascade);
-            // Acknowledged as it is delivered.
-            write8(PIC_DATA[chip], 0x03);
+            // Not with automatic end of interrupt: of two lines of the second controller raised at once, the first controller
+            // would never be told of the other.
+            write8(PIC_DATA[chip], 0x01);
             write8(PIC_DATA[chip], 0xff);
         }
         write8(PIC_DATA[0], !(1 << PIC_CASCADE));

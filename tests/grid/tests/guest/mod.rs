@@ -10,7 +10,7 @@ use std::{
     io::Read,
     os::fd::OwnedFd,
     path::PathBuf,
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -27,7 +27,7 @@ pub const ABORT: Option<i32> = Some(255);
 
 /// A grid image at work.
 pub struct Guest {
-    process: Child,
+    process: Process,
     /// What it printed as long as somebody waited for it.
     printed: Vec<u8>,
     machine: Option<qemu::Machine>,
@@ -80,14 +80,14 @@ impl Guest {
             None => tender::command(&attached),
             Some(machine) => machine.command(&attached),
         };
-        let process = start(&mut command);
+        let process = Process(start(&mut command));
         Self { process, printed: Vec::new(), machine, service, management, disk, image }
     }
 
     /// Reads what it prints up to `text`.
     #[track_caller]
     pub fn wait_for(&mut self, text: &str) {
-        let output = self.process.stdout.as_mut().expect("it is piped");
+        let output = self.process.0.stdout.as_mut().expect("it is piped");
         let mut byte = [0];
         while !self.printed.ends_with(text.as_bytes()) {
             let count = output.read(&mut byte).expect("it is open");
@@ -100,23 +100,25 @@ impl Guest {
     #[track_caller]
     pub fn finish(mut self) -> (Option<i32>, String) {
         let end = Instant::now() + PATIENCE;
-        while self.process.try_wait().expect("it is our child").is_none() {
-            if Instant::now() > end {
-                let _ = self.process.kill();
-                let Output { stdout, .. } = self.process.wait_with_output().expect("it was killed");
-                panic!("still running after {PATIENCE:?}; it printed:\n{}", String::from_utf8_lossy(&stdout));
+        let status = loop {
+            match self.process.0.try_wait().expect("it is our child") {
+                Some(status) => break Some(status),
+                None if Instant::now() > end => break None,
+                None => std::thread::sleep(Duration::from_millis(1)),
             }
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        };
+        let _ = self.process.0.kill();
         let _ = fs::remove_file(&self.disk);
-        let mut output = self.process.wait_with_output().expect("it has ended");
-        output.stdout.splice(..0, self.printed);
+        let (mut stdout, mut stderr) = (std::mem::take(&mut self.printed), Vec::new());
+        let streams = (self.process.0.stdout.take(), self.process.0.stderr.take());
+        let (mut output, mut errors) = (streams.0.expect("it is piped"), streams.1.expect("it is piped"));
+        output.read_to_end(&mut stdout).and_then(|_| errors.read_to_end(&mut stderr)).expect("it is open");
+        let Some(status) = status else {
+            panic!("still running after {PATIENCE:?}; it printed:\n{}", String::from_utf8_lossy(&stdout));
+        };
         match &self.machine {
-            None => (
-                output.status.code(),
-                String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned(),
-            ),
-            Some(_) => qemu::outcome(&output),
+            None => (status.code(), String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned()),
+            Some(_) => qemu::outcome(&stdout, &stderr),
         }
     }
 
@@ -124,6 +126,16 @@ impl Guest {
     #[allow(dead_code, reason = "the tender's machines have none")]
     pub fn press_power_button(&self) {
         self.machine.as_ref().expect("a machine of QEMU's").command_monitor("system_powerdown\n");
+    }
+}
+
+/// What runs the image. A test that fails does not leave it behind.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

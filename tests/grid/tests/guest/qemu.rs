@@ -9,7 +9,7 @@ use std::{
     fs,
     os::fd::{AsRawFd, OwnedFd},
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::Command,
 };
 
 /// How a machine has its devices.
@@ -111,12 +111,12 @@ pub fn interface() -> (OwnedFd, OwnedFd) {
 }
 
 /// The image's status, and what it printed before that line.
-pub fn outcome(output: &Output) -> (Option<i32>, String) {
-    let text = String::from_utf8_lossy(&output.stdout).replace('\r', "");
+pub fn outcome(stdout: &[u8], stderr: &[u8]) -> (Option<i32>, String) {
+    let text = String::from_utf8_lossy(stdout).replace('\r', "");
     let said = text.trim_end().rsplit_once("exit status ").map(|(before, status)| (before, status.parse()));
     match said {
         Some((before, Ok(status))) => (Some(status), before.to_owned()),
-        _ => (None, format!("{text}{}", String::from_utf8_lossy(&output.stderr))),
+        _ => (None, format!("{text}{}", String::from_utf8_lossy(stderr))),
     }
 }
 
