@@ -26,7 +26,7 @@ const ARROWS: [(&str, &[&str]); 7] = [
 ];
 
 /// Tools and tests, which end up in no image and may depend on anything.
-const UNBOUND: [&str; 3] = ["xtask", "conformance", "load"];
+const UNBOUND: [&str; 4] = ["xtask", "conformance", "load", "xen-lab"];
 
 /// Crates that may contain unsafe code.
 const UNSAFE: [&str; 3] = ["platform", "loader", "skerry-tender"];
