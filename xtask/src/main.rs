@@ -24,7 +24,7 @@ usage: cargo xtask COMMAND
                       build a bootable image. TARGET is
                         spt hvt virtio         the ELF file
                         xen                    the ELF file, and a configuration for xl
-                        disk-bios              a disk, raw, and as qcow2 where qemu-img is installed
+                        disk-bios disk-uefi    a disk, raw, and as qcow2 where qemu-img is installed
                         firecracker libvirt    a configuration or domain, and the ELF file
                         oci [--monitor hvt|spt|qemu|firecracker]    an archive for urunc (Kubernetes)
                       ARGUMENTS go into what is not the ELF file. Prints size and SHA-256; the last line is the path.

@@ -141,8 +141,11 @@ fn usable_io_uring() -> bool {
 }
 
 /// Checks of artefacts against what other projects say is right: each tool by its program and its Debian packages.
-const LINTS: [(&str, &str, &str); 1] =
-    [("xmllint", "libxml2-utils libvirt0", "is_valid_by_the_schema_of_libvirt")];
+const LINTS: [(&str, &str, &str); 3] = [
+    ("xmllint", "libxml2-utils libvirt0", "is_valid_by_the_schema_of_libvirt"),
+    ("fsck.fat", "dosfstools", "file_systems_are_clean_by_fsck_fat"),
+    ("sgdisk", "gdisk", "partitions_are_right_by_sgdisk"),
+];
 
 fn formats(skipped: &mut Vec<String>) -> Result<(), Failure> {
     let mut test = cargo::cargo(&["test", "--package", "xtask", "--quiet", "--", "--ignored"]);
@@ -202,6 +205,9 @@ pub fn ci() -> Result<ExitCode, Failure> {
         let mut lint = clippy(&["--package", "platform", "--target", cargo::TRIPLE]);
         cargo::check(lint.env("SKERRY_TARGET", target))?;
     }
+    // And the loaders' code in a build of a disk.
+    let mut lint = clippy(&["--package", "loader", "--bins", "--target", cargo::TRIPLE]);
+    cargo::check(lint.env("CARGO_ENCODED_RUSTFLAGS", "--cfg=skerry_loader\u{1f}-Cpanic=abort"))?;
     cargo::check(Command::new(own_path()?).args(["test", "--no-skip"]))?;
     step("reproducible");
     reproducible()?;

@@ -30,12 +30,13 @@ pub enum Format {
 }
 
 /// Every target by its name.
-const TARGETS: [(&str, Target); 8] = [
+const TARGETS: [(&str, Target); 9] = [
     ("spt", Target { back_end: "spt", format: Format::Elf }),
     ("hvt", Target { back_end: "hvt", format: Format::Elf }),
     ("virtio", Target { back_end: "virtio", format: Format::Elf }),
     ("xen", Target { back_end: "xen", format: Format::Xen }),
     ("disk-bios", Target { back_end: "virtio", format: Format::Disk(Firmware::Bios) }),
+    ("disk-uefi", Target { back_end: "virtio", format: Format::Disk(Firmware::Uefi) }),
     ("firecracker", Target { back_end: "virtio", format: Format::Firecracker }),
     ("libvirt", Target { back_end: "virtio", format: Format::Libvirt }),
     // The back end follows from the monitor.

@@ -3,7 +3,11 @@
 //! Each holds the virtio ELF file as it is and a loader (`platform/loader`) that enters it by PVH.
 
 mod bios;
+mod fat;
+mod gpt;
+mod pe;
 mod plan;
+mod uefi;
 
 use super::{Built, Options, Source, arguments, read, write};
 use crate::{Failure, cargo, test};
@@ -17,7 +21,12 @@ const SECTOR: usize = 512;
 pub enum Firmware {
     /// A BIOS, such as SeaBIOS.
     Bios,
+    /// UEFI, such as OVMF.
+    Uefi,
 }
+
+/// A disk of a linked loader, an ELF file and a command line.
+type Make = fn(&[u8], &[u8], &str) -> Result<Vec<u8>, String>;
 
 /// Writes `NAME.disk-FIRMWARE.raw` beside the image, and `….qcow2` if that can be done here.
 pub fn write_disk(source: &Source<'_>, options: &Options, firmware: Firmware) -> Result<Built, Failure> {
@@ -30,14 +39,14 @@ pub fn write_disk(source: &Source<'_>, options: &Options, firmware: Firmware) ->
         ));
     }
     let elf = read(&source.elf)?;
-    let failed = |error: String| format!("{}: {error}", source.elf.display());
-    let (disk, name) = match firmware {
-        Firmware::Bios => {
-            let loader = read(&cargo::link_loader("bios")?)?;
-            (bios::disk(&loader, &elf, &command_line).map_err(failed)?, "disk-bios")
-        }
+    let (name, make) = match firmware {
+        Firmware::Bios => ("bios", bios::disk as Make),
+        Firmware::Uefi => ("uefi", uefi::disk as Make),
     };
-    let path = source.path(&format!("{name}.raw"));
+    let loader = read(&cargo::link_loader(name)?)?;
+    let disk =
+        make(&loader, &elf, &command_line).map_err(|error| format!("{}: {error}", source.elf.display()))?;
+    let path = source.path(&format!("disk-{name}.raw"));
     write(&path, &disk)?;
     let mut beside = vec![("image", source.elf.clone())];
     let qcow2 = path.with_extension("qcow2");
@@ -61,3 +70,6 @@ fn convert(raw: &Path, qcow2: &Path) -> Result<(), Failure> {
 fn whole_mib(bytes: usize) -> usize {
     bytes.next_multiple_of(1 << 20)
 }
+
+#[cfg(test)]
+mod tests;
