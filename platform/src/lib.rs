@@ -43,6 +43,11 @@ mod target;
 #[path = "virtio/driver/mod.rs"]
 pub mod virtio;
 
+/// Bindings for Muen, which are not a back end yet: `docs/targets/muen.md`.
+#[cfg(skerry_target = "host")]
+#[doc(hidden)]
+pub mod muen;
+
 pub mod baked;
 pub mod block;
 pub mod clock;
