@@ -172,17 +172,27 @@ fn from_hypervisor() -> Option<u64> {
 /// Counts cycles while channel 0 of the PC's timer counts 5 ms.
 fn from_timer() -> Option<u64> {
     const TIMER_HZ: u64 = 1_193_182;
-    const COUNT: u64 = TIMER_HZ / 200;
+    const COUNT: u16 = (TIMER_HZ / 200) as u16;
     const READINGS_MAX: usize = 100_000;
     start_timer();
-    let (first, start) = (timer(), cycles());
-    for _ in 0..READINGS_MAX {
-        let counted = u64::from(first.wrapping_sub(timer()));
-        if counted >= COUNT {
-            return Some((cycles() - start) * TIMER_HZ / counted);
-        }
-    }
-    None
+    let sample = || quickest(cycles, timer);
+    let (first, start) = sample();
+    (0..READINGS_MAX).find(|_| first.wrapping_sub(timer()) >= COUNT)?;
+    let (last, end) = sample();
+    Some(end.wrapping_sub(start) * TIMER_HZ / u64::from(first.wrapping_sub(last)))
+}
+
+/// What `counter` and `clock` say at one moment: of some readings the quickest, which the host did not interrupt.
+pub fn quickest<Count: Ord + Default>(clock: fn() -> u64, counter: impl Fn() -> Count) -> (Count, u64) {
+    const READINGS: usize = 8;
+    let readings = std::array::from_fn::<_, READINGS, _>(|_| {
+        let before = clock();
+        let count = counter();
+        let took = clock().wrapping_sub(before);
+        (took, count, before.wrapping_add(took / 2))
+    });
+    let (_, count, time) = readings.into_iter().min().unwrap_or_default();
+    (count, time)
 }
 
 const TIMER_CHANNEL_0: u16 = 0x40;

@@ -81,15 +81,14 @@ pub fn initialize() {
 
 /// Measures the timer; the clock must go.
 pub fn measure_timer() {
+    let sample = || clock::quickest(clock::monotonic, || read(LOCAL_APIC + TIMER_CURRENT));
     write(LOCAL_APIC + TIMER_INITIAL, u32::MAX);
-    let start = clock::monotonic();
-    let mut passed = 0;
-    while passed < MEASURE_NS {
-        passed = clock::monotonic() - start;
-    }
-    let ticks = u32::MAX - read(LOCAL_APIC + TIMER_CURRENT);
+    let (first, start) = sample();
+    while clock::monotonic().wrapping_sub(start) < MEASURE_NS {}
+    let (last, end) = sample();
     write(LOCAL_APIC + TIMER_INITIAL, 0);
-    TIMER_RATE.store((u64::from(ticks) << 32) / passed, Relaxed);
+    let ticks = u64::from(first.wrapping_sub(last));
+    TIMER_RATE.store((ticks << 32) / end.wrapping_sub(start).max(1), Relaxed);
 }
 
 /// Lets line `line` end a sleep: the number in a PCI device's configuration, or behind `virtio_mmio.device=`. 0 and 255 are

@@ -10,6 +10,7 @@ mod every_target;
 mod guest;
 
 use behaviour::*;
+use std::time::Duration;
 
 /// An operator's request to stop ends the image like a service that is done.
 fn power_button(target: &str) {
@@ -21,14 +22,27 @@ fn power_button(target: &str) {
     assert!(text.contains("power button"), "unexpected output:\n{text}");
 }
 
+/// An image with nothing to do sleeps: its machine uses less than a hundredth of a processor.
+fn idle(target: &str) {
+    const WATCHED: Duration = Duration::from_secs(4);
+    let guest = start_echo(target, &["service"]);
+    check_echo(&guest.service, 1, &[b"there"]);
+    let before = guest.spent();
+    std::thread::sleep(WATCHED);
+    let spent = guest.spent() - before;
+    assert!(spent < WATCHED.as_secs(), "{spent} hundredths of a second in {WATCHED:?}");
+    check_echo(&guest.service, 1, &[b"stop"]);
+    assert_eq!(guest.finish().0, Some(0));
+}
+
 macro_rules! every_machine {
     ($($behaviour:ident)*) => {
         grid! {
-            q35: $($behaviour)* power_button;
-            pc: $($behaviour)* power_button;
-            microvm: $($behaviour)*;
-            q35_kvm: $($behaviour)* power_button;
-            microvm_kvm: $($behaviour)*;
+            q35: $($behaviour)* idle power_button;
+            pc: $($behaviour)* idle power_button;
+            microvm: $($behaviour)* idle;
+            q35_kvm: $($behaviour)* idle power_button;
+            microvm_kvm: $($behaviour)* idle;
         }
     };
 }
