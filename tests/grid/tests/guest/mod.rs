@@ -11,6 +11,7 @@ use std::{
     os::fd::OwnedFd,
     path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
@@ -24,6 +25,9 @@ pub const BLOCKS: usize = 64;
 pub const MEMORY_MIB: usize = 16;
 /// Exit status of an image that gave up. Source: `SOLO5_EXIT_ABORT` in Solo5 `include/solo5.h`.
 pub const ABORT: Option<i32> = Some(255);
+
+/// Guests that this process has started: no two share a disk.
+static STARTED: AtomicUsize = AtomicUsize::new(0);
 
 /// A grid image at work.
 pub struct Guest {
@@ -60,8 +64,8 @@ impl Guest {
         let machine = qemu::Machine::named(target);
         let back_end = if machine.is_some() { "virtio" } else { target };
         let image = directory.join(format!("grid.{back_end}"));
-        let disk =
-            directory.join(format!("grid-{}-{target}-{}.disk", std::process::id(), arguments.join("-")));
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let disk = directory.join(format!("grid-{}-{number}.disk", std::process::id()));
         let mut content = vec![0; BLOCK * BLOCKS];
         content[..16].copy_from_slice(b"the first block.");
         fs::write(&disk, content).expect("the images' directory is writable");
@@ -91,7 +95,11 @@ impl Guest {
         let mut byte = [0];
         while !self.printed.ends_with(text.as_bytes()) {
             let count = output.read(&mut byte).expect("it is open");
-            assert_ne!(count, 0, "no '{text}' in:\n{}", String::from_utf8_lossy(&self.printed));
+            if count == 0 {
+                let mut errors = String::new();
+                let _ = self.process.0.stderr.as_mut().map(|stderr| stderr.read_to_string(&mut errors));
+                panic!("no '{text}' in:\n{}{errors}", String::from_utf8_lossy(&self.printed));
+            }
             self.printed.extend_from_slice(&byte);
         }
     }
