@@ -1,18 +1,18 @@
 //! What an ordinary Rust program needs to boot and run as a unikernel: nothing of it is known to the program itself.
 //!
 //! A service is a Rust program with `fn main()` and the stock `std`. Linked with this crate and `link.ld` it has its own
-//! entry point, heap, thread-local block and a libc facade in place of the C library, and runs under a Solo5 tender: as a
-//! process behind seccomp (spt) or as a virtual machine (hvt). There is one thread and no interrupt; the only place where it
-//! sleeps is [`wait`].
+//! entry point, heap, thread-local block and a libc facade in place of the C library, and runs under a Solo5 tender, as a
+//! process behind seccomp (spt) or as a virtual machine (hvt), or as a virtual machine of any hypervisor with virtio devices.
+//! There is one thread, which nothing interrupts; the only place where it sleeps is [`wait`].
 //!
 //! ```text
-//!             tender ── boot info ──► _start (spt/boot, hvt/boot: ring 0 → ring 3)
+//!   tender, loader ── boot info ──► _start (spt/boot; machine: ring 0 → ring 3, then hvt/boot, virtio/boot)
 //!                                        │
 //!                                     start: heap, thread-local block, arguments, constructors
 //!                                        │
 //!      fn main() of the service  ◄── std's own start-up ──► libc facade ──► console, clock, entropy, heap
 //!              │
-//!        net, block, baked, wait ──► back end (spt | hvt) ──► tender
+//!        net, block, baked, wait ──► back end (spt | hvt | virtio) ──► tender, devices
 //! ```
 //!
 //! The back end is a directory with the same file names as its siblings, chosen by a cfg that `cargo xtask` sets. A build
@@ -20,7 +20,7 @@
 //!
 //! What is not here: sockets, protocols, an executor (those are `runtime`'s), files, threads, signals (those are nobody's).
 //!
-//! Reading order: [`start`](self), `spt`, `hvt`, [`net`], [`block`], [`idle`](on_idle), `libc`.
+//! Reading order: [`start`](self), `spt`, `machine`, `hvt`, `virtio`, [`net`], [`block`], [`idle`](on_idle), `libc`.
 #![cfg_attr(not(skerry_target = "host"), allow(clippy::missing_safety_doc))]
 
 mod limits;
