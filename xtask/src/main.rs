@@ -31,7 +31,8 @@ usage: cargo xtask COMMAND
                       SHA256SUMS lies beside it
   run SERVICE [--on TARGET] [--content DIR] [--config FILE]
       [--publish ADDR:PORT:GUESTPORT[/udp|/tcp]]... [--memory MIB] [-- ARGUMENTS]
-                      build the image and run it here, without root
+                      build the image and run it here, without root. TARGET is spt (if none), hvt, qemu, microvm,
+                      disk-bios, disk-uefi, or xen on a Xen host
   bench dns [--only ROW]... [--seconds N] [--rounds N]
                       measure the DNS image beside the floor, NSD and Knot; needs root.
                       `bench --help` lists the rows

@@ -162,7 +162,8 @@ fn own_path() -> Result<PathBuf, Failure> {
     std::env::current_exe().map_err(|error| format!("cannot tell where this program lies: {error}"))
 }
 
-fn usable_kvm() -> bool {
+/// Whether /dev/kvm is there and ours.
+pub fn usable_kvm() -> bool {
     std::fs::OpenOptions::new().read(true).write(true).open("/dev/kvm").is_ok()
 }
 

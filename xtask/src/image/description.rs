@@ -94,6 +94,12 @@ impl Description {
         ))
     }
 
+    /// The image's interfaces, in the order of the manifest.
+    pub fn interfaces(&self) -> impl Iterator<Item = &str> {
+        let interfaces = self.devices.iter().filter(|device| device.kind == Kind::Net);
+        interfaces.map(|device| device.name.as_str())
+    }
+
     /// The devices of the image, with its content baked in or not.
     pub fn devices_for(&self, content_baked_in: bool) -> Vec<Device> {
         let left_out = self.content.as_ref().filter(|_| content_baked_in);

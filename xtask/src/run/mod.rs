@@ -1,4 +1,13 @@
-//! `cargo xtask run`: builds an image and the tender and runs the one in the other, without root and without a TAP device.
+//! `cargo xtask run`: builds an image and runs it here, without root and without a TAP device.
+//!
+//! ```text
+//! spt, hvt                              our tender, with its user-mode network
+//! qemu, microvm, disk-bios, disk-uefi   QEMU, with its user-mode network           qemu.rs
+//! xen                                   xl on this host                            xl.rs
+//! ```
+
+mod qemu;
+mod xl;
 
 use crate::{Failure, cargo, image};
 use std::{
@@ -7,6 +16,7 @@ use std::{
     process::{Command, ExitCode},
 };
 
+/// What `run` was asked for.
 struct Options {
     target: String,
     image: image::Options,
@@ -17,26 +27,46 @@ struct Options {
 
 /// `run SERVICE [--on TARGET] [--content DIR] [--config FILE] [--publish …]... [--memory MIB] [-- ARGUMENTS]`
 pub fn run(arguments: Vec<String>) -> Result<ExitCode, Failure> {
-    let (service, options) = parse(arguments).map_err(|error| format!("run: {error}"))?;
+    let (service, mut options) = parse(arguments).map_err(|error| format!("run: {error}"))?;
     let description = image::Description::load(&service)?;
-    let mut image_options = options.image;
-    if image_options.content.is_none() {
-        image_options.content = description.example.as_ref().map(|example| cargo::workspace().join(example));
+    if options.image.content.is_none() {
+        options.image.content = description.example.as_ref().map(|example| cargo::workspace().join(example));
     }
-    let tender = cargo::build_tender()?;
-    let path = image::build(&description, &options.target, &image_options)?;
+    // What the description says to try is meant for what it publishes.
+    let try_next = if options.publish.is_empty() {
+        options.publish.clone_from(&description.publish);
+        description.try_next.clone()
+    } else {
+        Vec::new()
+    };
+    options.arguments.splice(..0, description.arguments.iter().cloned());
+    let command = match (qemu::Machine::named(&options.target), options.target.as_str()) {
+        (Some(machine), _) => qemu::command(machine, &description, options)?,
+        (None, "xen") => xl::command(&description, options)?,
+        (None, "spt" | "hvt") => in_tender(&description, options)?,
+        (None, other) => {
+            let known = qemu::names().join(", ");
+            return Err(format!("cannot run on '{other}'; there are: spt, hvt, {known}, xen"));
+        }
+    };
+    start(command, &try_next)
+}
 
-    let memory_mib = options.memory_mib.unwrap_or(description.memory_mib);
-    let publish = if options.publish.is_empty() { &description.publish } else { &options.publish };
-    let mut command = Command::new(tender);
-    command.arg(format!("--mem={memory_mib}"));
-    command.args(publish.iter().map(|rule| format!("--publish={rule}")));
-    command.arg("--").arg(&path).args(&description.arguments).args(&options.arguments);
+fn in_tender(description: &image::Description, options: Options) -> Result<Command, Failure> {
+    let mut command = Command::new(cargo::build_tender()?);
+    let path = image::build(description, &options.target, &options.image)?;
+    command.arg(format!("--mem={}", options.memory_mib.unwrap_or(description.memory_mib)));
+    command.args(options.publish.iter().map(|rule| format!("--publish={rule}")));
+    command.arg("--").arg(&path).args(&options.arguments);
+    Ok(command)
+}
+
+fn start(mut command: Command, try_next: &[String]) -> Result<ExitCode, Failure> {
     eprintln!("running {}", words(&command));
-    for line in &description.try_next {
+    for line in try_next {
         eprintln!("try     {line}");
     }
-    // The tender takes this process's place, so that a signal sent here reaches it.
+    // It takes this process's place, so that a signal sent here reaches it.
     Err(format!("cannot start {command:?}: {}", command.exec()))
 }
 
