@@ -20,7 +20,12 @@ impl Image {
     /// Builds the DNS image for `target` with the zones in `content`.
     pub fn build(options: &Options, lab: &Lab, target: &str, content: &Path) -> Result<Self, Failure> {
         let root = workspace();
-        let tender = options.tender.clone().map_or_else(build_tender, Ok)?;
+        let tender = match (&options.tender, target) {
+            (Some(tender), _) => tender.clone(),
+            // QEMU starts it.
+            (None, "virtio") => PathBuf::new(),
+            (None, _) => build_tender()?,
+        };
         let arguments = Vec::new();
         if let Some(image) = &options.image {
             return Ok(Self { tender, image: image.clone(), arguments });
@@ -69,6 +74,11 @@ impl Image {
         ];
         words.extend_from_slice(&self.arguments);
         words
+    }
+
+    /// The image's file.
+    pub fn path(&self) -> &Path {
+        &self.image
     }
 
     /// Bytes of the image's file.

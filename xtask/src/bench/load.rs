@@ -43,6 +43,18 @@ pub enum Pace {
     Rate(u32),
 }
 
+/// How a first answer is waited for.
+pub struct Start<'a> {
+    /// Where it comes from.
+    pub server: SocketAddr,
+    /// One line of a query list.
+    pub query: &'a str,
+    /// Waited before each start.
+    pub pause: Duration,
+    /// Waited for the answer.
+    pub patience: Duration,
+}
+
 /// One measurement of one server.
 pub struct Measured {
     /// Answers.
@@ -163,15 +175,14 @@ impl Programs {
     /// Starts `words` `repeats` times and returns the microseconds to the first answer of each.
     pub fn first_answers(
         &self,
-        server: SocketAddr,
-        query: &str,
+        first: &Start<'_>,
         repeats: usize,
-        pause: Duration,
         words: &[String],
     ) -> Result<Vec<f64>, Failure> {
         let mut command = command_in(Lab::CLIENT, None, &self.first.to_string_lossy());
-        command.args(["--server", &server.to_string(), "--repeats", &repeats.to_string()]);
-        command.args(["--pause", &pause.as_secs_f64().to_string(), query, "--"]);
+        command.args(["--server", &first.server.to_string(), "--repeats", &repeats.to_string()]);
+        command.args(["--pause", &first.pause.as_secs_f64().to_string()]);
+        command.args(["--patience", &first.patience.as_secs_f64().to_string(), first.query, "--"]);
         let mut running = start(command.args(words))?;
         let mut text = String::new();
         running.output.read_to_string(&mut text).map_err(|error| format!("first: {error}"))?;

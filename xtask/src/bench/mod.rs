@@ -1,4 +1,5 @@
-//! `cargo xtask bench dns`: every number that is promised about the DNS image, measured beside its peers.
+//! `cargo xtask bench dns`: every number that is promised about the DNS image, measured beside its peers;
+//! `cargo xtask bench linux-vm`: the image beside a Linux virtual machine ([`vm`]).
 //!
 //! ```text
 //!    CPU 0                                   CPU 1
@@ -33,6 +34,7 @@ mod soak;
 mod speed;
 mod start;
 mod table;
+mod vm;
 mod zones;
 
 use std::process::ExitCode;
@@ -49,7 +51,20 @@ struct Row {
     measure: fn(&mut Bench) -> Result<(), Failure>,
 }
 
-/// All rows, in the order they are measured.
+/// Rows that are measured together.
+struct Suite {
+    name: &'static str,
+    /// Turns of every compared row, if none are asked for.
+    rounds: usize,
+    /// In the order they are measured.
+    rows: &'static [Row],
+}
+
+/// What can be measured.
+const SUITES: &[Suite] =
+    &[Suite { name: "dns", rounds: 9, rows: ROWS }, Suite { name: "linux-vm", rounds: 5, rows: vm::ROWS }];
+
+/// The rows about the DNS image beside its peers.
 const ROWS: &[Row] = &[
     Row { name: "speed", shows: "CPU per query beside the floor, NSD and Knot", measure: speed::measure },
     Row { name: "scale", shows: "a million records beside a thousand", measure: scale::measure },
@@ -70,22 +85,22 @@ struct Bench {
     promises: Promises,
 }
 
-/// `bench dns [--seconds N] [--rounds N] [--only ROW]...`; success when every promise that was measured holds.
+/// `bench dns|linux-vm [--seconds N] [--rounds N] [--only ROW]...`; success when every promise that was measured holds.
 pub fn run(arguments: Vec<String>) -> Result<ExitCode, Failure> {
     let options = match options::parse(arguments) {
         Ok(Some(options)) => options,
         Ok(None) => {
-            print!("{}", options::help(ROWS));
+            print!("{}", options::help());
             return Ok(ExitCode::SUCCESS);
         }
-        Err(error) => return Err(format!("bench: {error}\n{}", options::help(ROWS))),
+        Err(error) => return Err(format!("bench: {error}\n{}", options::help())),
     };
     interrupt::watch()?;
     let lab = Lab::create()?;
     let programs = load::Programs::build()?;
     let mut bench = Bench { options, lab, programs, promises: Promises::default() };
     println!("load average {}", process::load_average());
-    for row in ROWS {
+    for row in bench.options.suite.rows {
         if bench.options.only.is_empty() || bench.options.only.iter().any(|name| name == row.name) {
             println!("\n{}: {}", row.name, row.shows);
             if let Err(failure) = (row.measure)(&mut bench) {

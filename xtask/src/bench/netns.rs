@@ -77,6 +77,12 @@ impl Lab {
         ip(&["-n", Self::CLIENT, "link", "set", interface, "up"])
     }
 
+    /// Tells the client the server's Ethernet address: a resolution that fails is repeated after a second only.
+    pub fn add_neighbour(&self, interface: &str, subnet: Subnet, address: &str) -> Result<(), Failure> {
+        let neighbour = ["-n", Self::CLIENT, "neighbour", "replace", &subnet.server(), "lladdr", address];
+        ip(&[&neighbour[..], &["nud", "permanent", "dev", interface]].concat())
+    }
+
     /// Removes an interface of the client's; that of a server that has gone may be gone with it.
     pub fn remove_link(&self, interface: &str) {
         let _ = ip(&["-n", Self::CLIENT, "link", "delete", interface]);

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::image::Image;
 use super::netns::{Lab, Subnet, command_in};
 use super::process::Process;
+use super::vm::{Guest, System};
 use super::zones::{ORIGIN, ZoneSet};
 use super::{Bench, interrupt};
 use crate::Failure;
@@ -42,6 +43,8 @@ pub enum Peer {
     Nsd,
     /// Knot with one UDP worker.
     Knot,
+    /// A system in a virtual machine of QEMU's.
+    Vm(System),
 }
 
 /// A running server.
@@ -70,6 +73,7 @@ impl Peer {
             Self::SkerryHvt => "skerry-hvt",
             Self::Nsd => "nsd",
             Self::Knot => "knot",
+            Self::Vm(system) => system.name(),
         }
     }
 
@@ -90,6 +94,9 @@ impl Peer {
             }
             Self::Nsd => (2, start_nsd(&mut bench.lab, zones)?),
             Self::Knot => (3, start_knot(&mut bench.lab, zones)?),
+            Self::Vm(system) => {
+                return Guest::build(bench, system, zones)?.start(bench, zones, system.ample_mib());
+            }
         };
         let mut server = Server {
             peer: self,
@@ -97,7 +104,7 @@ impl Peer {
             address: address(Subnet(number)),
             interface: self.name().to_owned(),
         };
-        server.wait_until_serving(bench, zones)?;
+        server.wait_until_serving(bench, zones, START_PATIENCE)?;
         Ok(server)
     }
 }
@@ -120,14 +127,18 @@ impl Peer {
 }
 
 impl Server {
-    fn wait_until_serving(&mut self, bench: &Bench, zones: &ZoneSet) -> Result<(), Failure> {
-        let answered = interrupt::wait_for(START_PATIENCE, || {
+    /// Asks until it answers.
+    pub fn wait_until_serving(
+        &mut self,
+        bench: &Bench,
+        zones: &ZoneSet,
+        patience: Duration,
+    ) -> Result<(), Failure> {
+        let answered = interrupt::wait_for(patience, || {
             self.process.check_alive()?;
             Ok(bench.programs.probe(self.address, &zones.good)?.then_some(()))
         })?;
-        answered.ok_or_else(|| {
-            format!("{} does not answer after {} s", self.peer.name(), START_PATIENCE.as_secs())
-        })
+        answered.ok_or_else(|| format!("{} does not answer after {} s", self.peer.name(), patience.as_secs()))
     }
 
     /// Takes the interface away with the server, so that another can have its name.
@@ -152,7 +163,7 @@ pub fn start_guest(
     let process = Process::start("skerry", &mut command, &bench.lab.directory.join(format!("{tap}.log")))?;
     let (address, interface) = (address(subnet), tap.to_owned());
     let mut server = Server { peer: Peer::Skerry, process, address, interface };
-    match server.wait_until_serving(bench, zones) {
+    match server.wait_until_serving(bench, zones, START_PATIENCE) {
         Ok(()) => Ok(server),
         Err(failure) => {
             server.stop(&bench.lab);
@@ -167,25 +178,46 @@ pub fn guest_memory(zones: &ZoneSet) -> u32 {
     MEMORY_MIB + (bytes * 10 / (1 << 20)) as u32
 }
 
-fn address(subnet: Subnet) -> SocketAddr {
+/// Where the server of a subnet answers.
+pub fn address(subnet: Subnet) -> SocketAddr {
     let address: IpAddr = subnet.server().parse().expect("a subnet's addresses are addresses");
     SocketAddr::new(address, 53)
+}
+
+/// What an NSD is told.
+pub struct Nsd {
+    /// Where it answers.
+    pub address: String,
+    /// Where it writes.
+    pub directory: String,
+    /// What it reads.
+    pub zone_file: String,
+    /// More lines of its section `server`.
+    pub more: &'static str,
+}
+
+/// NSD's configuration: one worker, one zone, no limit on answers.
+pub fn nsd_configuration(nsd: &Nsd) -> String {
+    let Nsd { address, directory, zone_file, more } = nsd;
+    format!(
+        "server:\n  server-count: 1\n  ip-address: {address}\n  do-ip6: no\n  username: \"\"\n  \
+         zonesdir: \"{directory}\"\n  database: \"\"\n  pidfile: \"{directory}/nsd.pid\"\n  \
+         xfrdfile: \"{directory}/xfrd.state\"\n  zonelistfile: \"{directory}/zone.list\"\n  rrl-ratelimit: 0\n  \
+         rrl-whitelist-ratelimit: 0\n  verbosity: 0\n{more}\
+         remote-control:\n  control-enable: no\n\
+         zone:\n  name: {ORIGIN}\n  zonefile: \"{zone_file}\"\n"
+    )
 }
 
 fn start_nsd(lab: &mut Lab, zones: &ZoneSet) -> Result<Process, Failure> {
     require("nsd")?;
     let (subnet, directory) = (Subnet(2), lab.directory.join("nsd"));
-    let here = directory.display();
-    let configuration = format!(
-        "server:\n  server-count: 1\n  ip-address: {}\n  do-ip6: no\n  username: \"\"\n  zonesdir: \"{here}\"\n  \
-         database: \"\"\n  pidfile: \"{here}/nsd.pid\"\n  xfrdfile: \"{here}/xfrd.state\"\n  \
-         zonelistfile: \"{here}/zone.list\"\n  rrl-ratelimit: 0\n  rrl-whitelist-ratelimit: 0\n  verbosity: 0\n  \
-         tcp-count: 12000\n  tcp-timeout: 120\n\
-         remote-control:\n  control-enable: no\n\
-         zone:\n  name: {ORIGIN}\n  zonefile: \"{}\"\n",
-        subnet.server(),
-        zones.zone_file().display()
-    );
+    let configuration = nsd_configuration(&Nsd {
+        address: subnet.server(),
+        directory: directory.display().to_string(),
+        zone_file: zones.zone_file().display().to_string(),
+        more: "  tcp-count: 12000\n  tcp-timeout: 120\n",
+    });
     let file = write_configuration(&directory, "nsd.conf", &configuration)?;
     let namespace = lab.add_veth("nsd", subnet)?;
     let mut command = command_in(&namespace, Some(SERVER_CPU), "nsd");

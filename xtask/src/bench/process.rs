@@ -82,6 +82,22 @@ impl Process {
     }
 }
 
+impl Process {
+    /// Resident bytes of the server and its children, where pages that others have too count in part (proc_pid_smaps(5)).
+    pub fn proportional(&self) -> u64 {
+        let maps = family(self.child.id()).into_iter().map(|pid| read(pid, "smaps_rollup"));
+        maps.map(|text| kilobytes(&text, "Pss:").unwrap_or(0) * 1024).sum()
+    }
+
+    /// Resident bytes of the mappings that are `size` bytes long.
+    pub fn mapping(&self, size: u64) -> u64 {
+        let maps = read(self.child.id(), "smaps");
+        let mappings = maps.split("\nSize:").skip(1).map(|mapping| format!("Size:{mapping}"));
+        let right = mappings.filter(|mapping| kilobytes(mapping, "Size:") == Some(size / 1024));
+        right.filter_map(|mapping| kilobytes(&mapping, "Rss:")).sum::<u64>() * 1024
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         // Parents first: a server that sees a child of its go starts another.
@@ -162,9 +178,16 @@ fn schedule_of(pid: u32, field: usize) -> Duration {
 }
 
 fn resident_of(pid: u32) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
+    kilobytes(&read(pid, "status"), "VmRSS:").unwrap_or(0) * 1024
+}
+
+fn read(pid: u32, file: &str) -> String {
+    fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default()
+}
+
+/// The number of the first line that begins with `key`.
+fn kilobytes(text: &str, key: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(key))?.split_whitespace().next()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -184,6 +207,7 @@ mod tests {
         assert_eq!(members.len(), 2, "the shell and its child");
         assert!(process.cpu() > Duration::from_millis(20), "{:?}", process.cpu());
         assert!(process.resident() > 100_000, "{}", process.resident());
+        assert!((1..=process.resident()).contains(&process.proportional()), "{}", process.proportional());
         drop(process);
         // Whoever inherits a killed child takes a moment to notice.
         let gone = || members.iter().all(|pid| parent_of(*pid).is_none());

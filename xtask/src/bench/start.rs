@@ -8,11 +8,11 @@
 //! and printed, is a start on the interface of a guest that ended just before: the kernel takes that guest's network ring
 //! apart first, and the tender waits for the interface.
 
-use std::process::Command;
 use std::time::Duration;
 
 use super::image::{GUEST_MAC, Image};
-use super::netns::{Lab, Subnet};
+use super::load::Start;
+use super::netns::Subnet;
 use super::table::{Bound, Samples};
 use super::zones::{ORIGIN, ZoneSet};
 use super::{Bench, peers, said};
@@ -24,6 +24,9 @@ const REPEATS: usize = 30;
 /// Between starts: longer than the kernel needs to let go of the interface.
 const PAUSE: Duration = Duration::from_millis(150);
 
+/// What has not answered by then will not.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Guest memory.
 const MEMORY_MIB: u32 = 64;
 
@@ -33,16 +36,13 @@ pub fn measure(bench: &mut Bench) -> Result<(), Failure> {
     let image = Image::build(&bench.options, &bench.lab, "spt", &zones.content)?;
     let subnet = Subnet(0);
     bench.lab.add_tap("start", subnet)?;
-    let neighbour = ["-n", Lab::CLIENT, "neighbour", "replace", &subnet.server(), "lladdr", GUEST_MAC];
-    let added = Command::new("ip").args(neighbour).args(["nud", "permanent", "dev", "start"]).status();
-    if !added.is_ok_and(|status| status.success()) {
-        return Err("cannot tell the client the guest's address".into());
-    }
+    bench.lab.add_neighbour("start", subnet, GUEST_MAC)?;
     let server = format!("{}:53", subnet.server()).parse().expect("a subnet's addresses are addresses");
     let query = format!("ns1.{ORIGIN}. A ANSWER");
     let words = image.words(MEMORY_MIB, "start", subnet);
     let starts = |pause| -> Result<Samples, Failure> {
-        let times = bench.programs.first_answers(server, &query, REPEATS, pause, &words)?;
+        let start = Start { server, query: &query, pause, patience: PATIENCE };
+        let times = bench.programs.first_answers(&start, REPEATS, &words)?;
         Ok(times.into_iter().map(|microseconds| microseconds / 1000.0).collect())
     };
     let (starts, restarts) = (starts(PAUSE), starts(Duration::ZERO));

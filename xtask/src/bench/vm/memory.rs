@@ -1,0 +1,161 @@
+//! The smallest machine that serves, and what the host has resident for it and for one of ample size.
+//!
+//! *QEMU alone* is the same machine that was never started (`-S`, no kernel): what QEMU takes for itself. Emulation adds the
+//! translated code, which grows with what the guest runs. *Guest* is the resident part of the one mapping that is the
+//! machine's memory, whatever QEMU takes. All are read after a second of queries.
+
+use std::time::Duration;
+
+use super::System;
+use super::system::Guest;
+use crate::Failure;
+use crate::bench::load::Pace;
+use crate::bench::peers::Server;
+use crate::bench::table::{self, Bound, Samples};
+use crate::bench::zones::ZoneSet;
+use crate::bench::{Bench, interrupt};
+
+/// No machine is smaller, and none is tried that is larger, MiB.
+const SEARCHED_MIB: (u32, u32) = (1, 256);
+
+/// Answers that have to be right for a size to count, in percent.
+const RIGHT: f64 = 99.9;
+
+const MIB: f64 = (1 << 20) as f64;
+
+/// What the rounds gave for one size of one system, MiB.
+#[derive(Default)]
+struct Resident {
+    rss: Samples,
+    pss: Samples,
+    beyond: Samples,
+    guest: Samples,
+}
+
+/// Searches, then measures in turns.
+pub fn measure(bench: &mut Bench) -> Result<(), Failure> {
+    let zones = ZoneSet::generate(&bench.lab.directory, 1000)?;
+    let mut guests = Vec::new();
+    let mut smallest = Vec::new();
+    for system in System::BOTH {
+        let guest = Guest::build(bench, system, &zones)?;
+        let memory = search(bench, &guest, &zones)?;
+        println!("  smallest -m that serves, {}: {memory} MiB", system.name());
+        smallest.push(memory);
+        guests.push(guest);
+    }
+    let sizes: Vec<(usize, u32)> = vec![
+        (0, smallest[0]),
+        (1, smallest[1]),
+        (0, guests[0].system.ample_mib()),
+        (1, guests[1].system.ample_mib()),
+    ];
+    let mut columns: Vec<Resident> = sizes.iter().map(|_| Resident::default()).collect();
+    for _ in 0..bench.options.rounds {
+        for (&(guest, memory), column) in sizes.iter().zip(&mut columns) {
+            resident(bench, &guests[guest], &zones, memory, column)?;
+        }
+    }
+    print(&guests, &sizes, &columns);
+    let promises = &mut bench.promises;
+    let ratio = f64::from(smallest[0]) / f64::from(smallest[1]);
+    promises.note("smallest -m over the Linux VM's", ratio, Bound::AtMost(1.0 / 25.0));
+    let over =
+        |quantity: fn(&Resident) -> &Samples| quantity(&columns[0]).over(quantity(&columns[1])).median();
+    promises.note(
+        "guest memory resident over the Linux VM's",
+        over(|it| &it.guest),
+        Bound::AtMost(1.0 / 25.0),
+    );
+    promises.note(
+        "host memory beyond QEMU alone over the Linux VM's",
+        over(|it| &it.beyond),
+        Bound::AtMost(1.0 / 25.0),
+    );
+    promises.note(
+        "host memory with QEMU's over the Linux VM's",
+        over(|it| &it.pss),
+        Bound::AtMost(1.0 / 25.0),
+    );
+    Ok(())
+}
+
+fn print(guests: &[Guest], sizes: &[(usize, u32)], columns: &[Resident]) {
+    let rows: Vec<Vec<String>> = sizes
+        .iter()
+        .zip(columns)
+        .map(|((guest, memory), column)| {
+            let Resident { rss, pss, beyond, guest: ram } = column;
+            let name = format!("{} -m {memory}", guests[*guest].system.name());
+            let cells = [rss, pss, beyond, ram].map(|samples| format!("{samples:.1}"));
+            std::iter::once(name).chain(cells).collect()
+        })
+        .collect();
+    table::print(&["MiB", "RSS of QEMU", "PSS of QEMU", "PSS beyond QEMU alone", "guest's own"], &rows);
+}
+
+/// By halves: what serves with less than a size that does not was not seen.
+fn search(bench: &Bench, guest: &Guest, zones: &ZoneSet) -> Result<u32, Failure> {
+    let (mut too_small, mut serves) = SEARCHED_MIB;
+    while serves - too_small > 1 {
+        interrupt::check()?;
+        let memory = too_small.midpoint(serves);
+        let right = guest.start(bench, zones, memory).and_then(|server| ask(bench, server, zones, |_| ()));
+        match right {
+            Ok((right, ())) if right >= RIGHT => serves = memory,
+            _ => too_small = memory,
+        }
+    }
+    Ok(serves)
+}
+
+/// One second of queries, then `look`, then the end: the share of right answers, and what was seen.
+fn ask<T>(
+    bench: &Bench,
+    server: Server,
+    zones: &ZoneSet,
+    look: impl Fn(&Server) -> T,
+) -> Result<(f64, T), Failure> {
+    let measured = bench.programs.measure(&server, &zones.good, Pace::Saturating, Duration::from_secs(1));
+    let seen = look(&server);
+    server.stop(&bench.lab);
+    Ok((measured?.right * 100.0, seen))
+}
+
+fn resident(
+    bench: &Bench,
+    guest: &Guest,
+    zones: &ZoneSet,
+    memory: u32,
+    into: &mut Resident,
+) -> Result<(), Failure> {
+    let alone = alone(bench, guest, memory)?;
+    let server = guest.start(bench, zones, memory)?;
+    let (_, (rss, pss, own)) = ask(bench, server, zones, |server| {
+        let process = &server.process;
+        (
+            process.resident() as f64,
+            process.proportional() as f64,
+            process.mapping(u64::from(memory) << 20) as f64,
+        )
+    })?;
+    into.rss.push(rss / MIB);
+    into.pss.push(pss / MIB);
+    into.beyond.push((pss - alone) / MIB);
+    into.guest.push(own / MIB);
+    Ok(())
+}
+
+/// Bytes of a QEMU that was not told to run anything.
+fn alone(bench: &Bench, guest: &Guest, memory: u32) -> Result<f64, Failure> {
+    guest.add_tap(bench)?;
+    let mut words = guest.bare_words(memory);
+    words.push("-S".into());
+    let mut process = guest.spawn(bench, &words)?;
+    interrupt::sleep(Duration::from_secs(1))?;
+    process.check_alive()?;
+    let bytes = process.proportional() as f64;
+    drop(process);
+    bench.lab.remove_link(guest.system.name());
+    Ok(bytes)
+}
