@@ -1,10 +1,11 @@
-//! The console: the first serial port, as every PC has had it.
+//! The console: the first serial port, as every PC has had it; a virtio console where there is none.
 //!
 //! Output alone, without interrupts. A transmitter that does not get ready within some milliseconds counts as broken: an
 //! image serves without its console rather than not at all.
 //!
 //! Source: National Semiconductor PC16550D data sheet.
 
+use super::device;
 use crate::machine::port::{read8, write8};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -51,6 +52,11 @@ pub fn initialize() {
     }
 }
 
+/// Whether there is a serial port that works.
+pub fn has_serial_port() -> bool {
+    AT_ONCE.load(Relaxed) != 0
+}
+
 /// Writes `text`, with the carriage returns that terminals want.
 pub fn console(text: &[u8]) {
     let mut room = 0;
@@ -59,17 +65,28 @@ pub fn console(text: &[u8]) {
             [line @ .., b'\n'] => (line, b"\r\n"),
             _ => (line, b""),
         };
-        for &byte in line.iter().chain(end) {
-            if room == 0 {
-                room = wait_until_empty();
+        for part in [line, end] {
+            if has_serial_port() {
+                send(part, &mut room);
+            } else {
+                device::print(part);
             }
-            if room == 0 {
-                return;
-            }
-            room -= 1;
-            // SAFETY: the transmitter's register, which touches no memory.
-            unsafe { write8(PORT, byte) };
         }
+    }
+}
+
+/// Sends `text` by the serial port, which has `room` for some bytes without being looked at.
+fn send(text: &[u8], room: &mut usize) {
+    for &byte in text {
+        if *room == 0 {
+            *room = wait_until_empty();
+        }
+        if *room == 0 {
+            return;
+        }
+        *room -= 1;
+        // SAFETY: the transmitter's register, which touches no memory.
+        unsafe { write8(PORT, byte) };
     }
 }
 

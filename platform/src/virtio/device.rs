@@ -3,7 +3,7 @@
 //! The drivers are in `driver/` and return what is wrong with a device; here the image stops with it. Network cards are the
 //! interfaces of the manifest in their order, unless `--net-mac:NAME=ADDRESS` says otherwise; disks are in order.
 
-use super::{boot, clock, driver, exit::exit, interrupt, wait::wait};
+use super::{boot, clock, console::has_serial_port, driver, exit::exit, interrupt, wait::wait};
 use crate::{
     block::IoError,
     entropy,
@@ -27,7 +27,11 @@ use solo5_sys::manifest::{
     Entry,
     device_type::{BLOCK_BASIC, NET_BASIC},
 };
-use std::{fmt::Write, ptr::NonNull};
+use std::{
+    fmt::Write,
+    ptr::NonNull,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 /// Exit status of an image whose command line is wrong, as of one whose configuration is.
 const EXIT_USAGE: i32 = 64;
@@ -90,7 +94,11 @@ struct Devices {
     taken: u64,
     /// By handle.
     devices: Vec<Device>,
+    /// What takes the place of a serial port, where there is none.
+    console: Option<driver::console::Console>,
 }
+
+static FINDING: AtomicBool = AtomicBool::new(false);
 
 static mut DEVICES: Option<Devices> = None;
 
@@ -129,6 +137,7 @@ pub fn open(name: &str, device_type: u32) -> Result<(usize, Entry), OpenError> {
             entry.properties[6..8].copy_from_slice(&card.mtu().to_le_bytes());
             *slot = Device::Net(NonNull::from(Box::leak(Box::new(card))));
         }
+        Kind::Console => unreachable!("the manifest names none"),
         Kind::Block => {
             let disk = Block::new(transport).map_err(unusable)?;
             entry.properties[..8].copy_from_slice(&disk.capacity().to_le_bytes());
@@ -140,6 +149,17 @@ pub fn open(name: &str, device_type: u32) -> Result<(usize, Entry), OpenError> {
         interrupt::enable_line(line);
     }
     Ok((handle, entry))
+}
+
+/// Prints by a virtio console, if the machine has one. What is said before there is a heap, or while devices are looked for,
+/// is lost.
+pub fn print(text: &[u8]) {
+    if crate::memory().total == 0 || FINDING.load(Relaxed) {
+        return;
+    }
+    if let Some(console) = &mut devices().console {
+        console.send(text);
+    }
 }
 
 /// Asks every card for an interrupt when it has something. False if one has already: do not sleep.
@@ -159,6 +179,13 @@ pub fn disarm() {
 
 impl Devices {
     fn find() -> Self {
+        FINDING.store(true, Relaxed);
+        let found = Self::find_all();
+        FINDING.store(false, Relaxed);
+        found
+    }
+
+    fn find_all() -> Self {
         let named = boot::mmio_devices().iter();
         let named =
             named.filter_map(|device| Mmio::find(&Machine, device.address, device.length, device.line));
@@ -166,16 +193,20 @@ impl Devices {
         if transports.is_empty() {
             transports = Mmio::find_microvm(&Machine);
         }
-        let (mut cards, mut disks) = (Vec::new(), Vec::new());
+        let (mut cards, mut disks, mut console) = (Vec::new(), Vec::new(), None);
         for transport in transports {
             match transport.kind() {
                 Kind::Net => cards.push(transport),
                 Kind::Block => disks.push(transport),
+                Kind::Console if console.is_none() && !has_serial_port() => {
+                    console = driver::console::Console::new(transport).ok();
+                }
+                Kind::Console => {}
             }
         }
         let manifest = crate::baked::manifest().to_vec();
         let mut found =
-            Self { devices: manifest.iter().map(|_| Device::Missing).collect(), manifest, taken: 0 };
+            Self { devices: manifest.iter().map(|_| Device::Missing).collect(), manifest, taken: 0, console };
         found.name_cards(cards);
         let storage = found.handles(BLOCK_BASIC);
         for (handle, disk) in storage.into_iter().zip(disks) {

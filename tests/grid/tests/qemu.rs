@@ -1,7 +1,8 @@
 //! The boot grid on QEMU's machines: machine × behaviour. The tests are named "q35::hello", "microvm_kvm::echo".
 //!
 //! q35 has virtio on modern PCI and boots by multiboot, pc on legacy PCI and boots by PVH, microvm has virtio-mmio and what
-//! Firecracker says on its command line. Emulated, and again under KVM. They need the images, which `cargo xtask test` builds.
+//! Firecracker says on its command line; microvm_console has no serial port. Emulated, and again under KVM. They need the
+//! images, which `cargo xtask test` builds.
 
 #[allow(dead_code, reason = "a machine is not told that its wire is gone")]
 mod behaviour;
@@ -43,6 +44,7 @@ macro_rules! every_machine {
             microvm: $($behaviour)* idle;
             q35_kvm: $($behaviour)* idle power_button;
             microvm_kvm: $($behaviour)* idle;
+            microvm_console: hello panic echo;
         }
     };
 }

@@ -7,6 +7,12 @@ pub const QUEUE_SIZE: u16 = 256;
 /// Descriptors of a disk's queue: one request has three.
 pub const BLOCK_QUEUE_SIZE: u16 = 4;
 
+/// Descriptors of a console's queue: one piece of text at a time, of a buffer's bytes.
+pub const CONSOLE_QUEUE_SIZE: u16 = 4;
+
+/// Looks at a console's ring, some tens of milliseconds in all, until it counts as broken and gets no more text.
+pub const CONSOLE_ATTEMPTS: u32 = 1 << 22;
+
 /// Descriptors of a queue whose size the device dictates (legacy PCI); bhyve has 1024. A device with more is refused: its
 /// rings would take memory that nobody counted on.
 pub const QUEUE_SIZE_MAX: u16 = 4096;
@@ -59,5 +65,9 @@ pub const REGISTERS_MAX: u64 = 1 << 20;
 /// Bytes of the largest block of a disk. One with larger blocks is refused.
 pub const BLOCK_MAX: usize = 4096;
 
-const _: () = assert!(QUEUE_SIZE.is_power_of_two() && BLOCK_QUEUE_SIZE.is_power_of_two());
+const _: () = assert!(
+    QUEUE_SIZE.is_power_of_two()
+        && BLOCK_QUEUE_SIZE.is_power_of_two()
+        && CONSOLE_QUEUE_SIZE.is_power_of_two()
+);
 const _: () = assert!(SEGMENTED_MAX < (MERGED_MAX - 1) * BUFFER && MERGED_MAX < QUEUE_SIZE as usize);

@@ -3,7 +3,8 @@
 //! ```text
 //!   pci ──► modern, legacy ──┐                    ┌── net ──► buffers
 //!   mmio ────────────────────┴── Transport ───────┤
-//!                                                 └── block
+//!                                                 ├── block
+//!                                                 └── console
 //!                                ring: what the device holds, and what has come back
 //! ```
 //!
@@ -13,6 +14,7 @@
 pub mod block;
 mod buffers;
 mod checksum;
+pub mod console;
 mod legacy;
 pub mod limits;
 pub mod mmio;

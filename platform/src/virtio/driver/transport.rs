@@ -16,6 +16,8 @@ pub enum Kind {
     Net,
     /// Block device, number 2.
     Block,
+    /// Console, number 3.
+    Console,
 }
 
 impl Kind {
@@ -24,6 +26,7 @@ impl Kind {
         match number {
             1 => Some(Self::Net),
             2 => Some(Self::Block),
+            3 => Some(Self::Console),
             _ => None,
         }
     }

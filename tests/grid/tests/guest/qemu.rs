@@ -26,21 +26,46 @@ enum Bus {
 /// A machine of QEMU's.
 #[derive(Debug)]
 pub struct Machine {
+    model: &'static Model,
+    monitor: (OwnedFd, OwnedFd),
+}
+
+/// What is different between machines.
+#[derive(Debug)]
+struct Model {
+    name: &'static str,
     options: &'static str,
     bus: Bus,
     /// By PVH, as on hypervisors that do not know multiboot; QEMU prefers that where a file has both.
     boots_by_pvh: bool,
     under_kvm: bool,
-    monitor: (OwnedFd, OwnedFd),
+    /// Where there is none, the console is a virtio device.
+    has_serial_port: bool,
 }
 
-/// Machines by name: options, bus, by PVH, under KVM.
-const MACHINES: [(&str, &str, Bus, bool, bool); 5] = [
-    ("q35", "q35", Bus::PciModern, false, false),
-    ("pc", "pc", Bus::PciLegacy, true, false),
-    ("microvm", "microvm,acpi=off", Bus::Mmio, true, false),
-    ("q35_kvm", "q35", Bus::PciModern, true, true),
-    ("microvm_kvm", "microvm", Bus::Mmio, false, true),
+const Q35: Model = Model {
+    name: "q35",
+    options: "q35",
+    bus: Bus::PciModern,
+    boots_by_pvh: false,
+    under_kvm: false,
+    has_serial_port: true,
+};
+
+const PC: Model = Model { name: "pc", options: "pc", bus: Bus::PciLegacy, boots_by_pvh: true, ..Q35 };
+
+/// As Firecracker: no ACPI, devices on the command line.
+const MICROVM: Model =
+    Model { name: "microvm", options: "microvm,acpi=off", bus: Bus::Mmio, boots_by_pvh: true, ..Q35 };
+
+static MODELS: [Model; 6] = [
+    Q35,
+    PC,
+    MICROVM,
+    Model { name: "microvm_console", options: "microvm,isa-serial=off", has_serial_port: false, ..MICROVM },
+    Model { name: "q35_kvm", boots_by_pvh: true, under_kvm: true, ..Q35 },
+    // With ACPI, as QEMU has it by itself.
+    Model { name: "microvm_kvm", options: "microvm", boots_by_pvh: false, under_kvm: true, ..MICROVM },
 ];
 
 /// Emulation: everything it can do, for RDRAND and RDSEED, without which no image boots.
@@ -54,18 +79,23 @@ const MULTIBOOT_MAGIC: [u8; 4] = 0x1bad_b002_u32.to_le_bytes();
 impl Machine {
     /// The machine of that name, if it is one of QEMU's.
     pub fn named(name: &str) -> Option<Self> {
-        let (_, options, bus, boots_by_pvh, under_kvm) =
-            *MACHINES.iter().find(|(known, ..)| *known == name)?;
-        let monitor = wire(SocketType::STREAM);
-        Some(Self { options, bus, boots_by_pvh, under_kvm, monitor })
+        let model = MODELS.iter().find(|model| model.name == name)?;
+        Some(Self { model, monitor: wire(SocketType::STREAM) })
     }
 
     /// QEMU with everything attached.
     pub(super) fn command(&self, attached: &Attached<'_>) -> Command {
         let mut command = Command::new("qemu-system-x86_64");
-        command.args(if self.under_kvm { BY_KVM } else { EMULATED });
-        command.args(["-machine", self.options, "-m", &MEMORY_MIB.to_string()]);
-        command.args(["-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio"]);
+        command.args(if self.model.under_kvm { BY_KVM } else { EMULATED });
+        command.args(["-machine", self.model.options, "-m", &MEMORY_MIB.to_string()]);
+        command.args(["-nodefaults", "-no-reboot", "-display", "none"]);
+        if self.model.has_serial_port {
+            command.args(["-serial", "stdio"]);
+        } else {
+            command.args(["-chardev", "stdio,id=console"]);
+            command.args(["-device", &format!("{},max_ports=1", self.device("serial"))]);
+            command.args(["-device", "virtconsole,chardev=console"]);
+        }
         command.args(["-chardev", &format!("socket,id=monitor,fd={}", self.monitor.1.as_raw_fd())]);
         command.args(["-mon", "chardev=monitor,mode=readline"]);
         self.attach_interface(&mut command, "service", &attached.service, 1);
@@ -73,11 +103,11 @@ impl Machine {
         let disk = attached.disk.display();
         command.args(["-drive", &format!("id=storage,file={disk},format=raw,if=none")]);
         command.args(["-device", &format!("{},drive=storage", self.device("blk"))]);
-        if self.bus == Bus::Mmio {
+        if self.model.bus == Bus::Mmio {
             command.args(["-global", "virtio-mmio.force-legacy=false"]);
         }
         let image =
-            if self.boots_by_pvh { without_multiboot(attached.image) } else { attached.image.clone() };
+            if self.model.boots_by_pvh { without_multiboot(attached.image) } else { attached.image.clone() };
         command.arg("-kernel").arg(image);
         command.args(["-append", &arguments(attached.arguments)]);
         command
@@ -92,7 +122,7 @@ impl Machine {
 
     /// The name of a virtio device on this bus, with its options.
     fn device(&self, kind: &str) -> String {
-        match self.bus {
+        match self.model.bus {
             Bus::PciModern => format!("virtio-{kind}-pci,disable-legacy=on,disable-modern=off"),
             Bus::PciLegacy => format!("virtio-{kind}-pci,disable-legacy=off,disable-modern=on"),
             Bus::Mmio => format!("virtio-{kind}-device"),
