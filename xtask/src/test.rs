@@ -222,21 +222,34 @@ fn clippy(selection: &[&str]) -> Command {
     command
 }
 
-/// Builds an image of this commit in a second directory and compares.
+/// Builds every artefact of an image of this commit in two directories and compares their sums.
 fn reproducible() -> Result<(), Failure> {
+    let here = cargo::target_directory().join("reproducible");
     let elsewhere = cargo::target_directory().join("elsewhere");
+    let _ = std::fs::remove_dir_all(&here);
     let _ = std::fs::remove_dir_all(&elsewhere);
     let clone = ["clone", "--quiet", "--local", "."];
     cargo::check(Command::new("git").current_dir(cargo::workspace()).args(clone).arg(&elsewhere))?;
-    let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    build.current_dir(&elsewhere).args(["xtask", "image", "dns", "spt"]).env_remove("CARGO_TARGET_DIR");
-    cargo::check(&mut build)?;
-    let digest = |directory: &Path| image::digest(&directory.join("images/dns.spt"));
-    let (here, there) = (digest(&cargo::target_directory())?, digest(&elsewhere.join("target"))?);
-    let _ = std::fs::remove_dir_all(&elsewhere);
-    if here != there {
-        return Err(format!("dns.spt differs between two directories: {here} here, {there} elsewhere"));
+    for (workspace, out) in [(cargo::workspace(), &here), (elsewhere.clone(), &elsewhere.join("out"))] {
+        for target in image::targets(&image::Description::load("dns")?) {
+            let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+            build.current_dir(&workspace).args(["xtask", "image", "dns", target, "--out"]).arg(out);
+            build.args(["--content", "services/dns/example"]);
+            if workspace == elsewhere {
+                build.env_remove("CARGO_TARGET_DIR");
+            }
+            cargo::check(&mut build)?;
+        }
     }
-    println!("dns.spt is {here} in both");
+    let read = |directory: &Path| {
+        let path = directory.join("SHA256SUMS");
+        std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))
+    };
+    let (ours, theirs) = (read(&here)?, read(&elsewhere.join("out"))?);
+    let _ = std::fs::remove_dir_all(&elsewhere);
+    if ours != theirs {
+        return Err(format!("artefacts differ between two directories; here:\n{ours}elsewhere:\n{theirs}"));
+    }
+    println!("the same in both directories:\n{ours}");
     Ok(())
 }

@@ -29,6 +29,7 @@ mod xen;
 pub use description::{Description, names};
 pub use options::Options;
 pub use sums::digest;
+pub use target::targets;
 
 use crate::{Failure, cargo};
 use std::{

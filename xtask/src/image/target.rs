@@ -1,6 +1,6 @@
 //! The targets of `cargo xtask image`: for each the back end of platform that is linked, and the form it is delivered in.
 
-use super::{Options, disk::Firmware, oci::Monitor};
+use super::{Description, Options, disk::Firmware, oci::Monitor};
 use crate::Failure;
 
 /// A target of the command line.
@@ -42,6 +42,12 @@ const TARGETS: [(&str, Target); 9] = [
     // The back end follows from the monitor.
     ("oci", Target { back_end: "hvt", format: Format::Oci(Monitor::Hvt) }),
 ];
+
+/// Every target that the image can be built for.
+pub fn targets(description: &Description) -> impl Iterator<Item = &'static str> {
+    let buildable = |target: &Target| description.check_target(target.back_end).is_ok();
+    TARGETS.iter().filter(move |(_, target)| buildable(target)).map(|(name, _)| *name)
+}
 
 impl Target {
     /// The target of that name; `monitor` is only for `oci`.
