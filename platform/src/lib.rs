@@ -48,8 +48,16 @@ pub mod virtio;
 #[doc(hidden)]
 pub mod muen;
 
+/// The same of the back end xen.
+#[cfg(skerry_target = "host")]
+#[doc(hidden)]
+#[path = "xen/driver/mod.rs"]
+pub mod xen;
+
 pub mod baked;
 pub mod block;
+#[cfg(any(skerry_target = "host", skerry_target = "virtio", skerry_target = "xen"))]
+mod checksum;
 pub mod clock;
 pub mod entropy;
 mod idle;

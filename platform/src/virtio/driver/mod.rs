@@ -13,7 +13,6 @@
 
 pub mod block;
 mod buffers;
-mod checksum;
 pub mod console;
 mod legacy;
 pub mod limits;

@@ -13,12 +13,14 @@
 
 use super::{
     buffers::Buffers,
-    checksum,
     limits::{BUFFER, FRAMES_PER_BELL, MERGED_MAX, MTU_MIN, QUEUE_SIZE, SEGMENTED_MAX, TRANSMIT_ATTEMPTS},
     ring::{Ring, Used, Violation},
     transport::{Refusal, Transport, check_interrupt, configuration, feature, negotiate, queue_size, start},
 };
-use crate::net::{Capabilities, ETHERNET_HEADER, Offload, Received};
+use crate::{
+    checksum,
+    net::{Capabilities, ETHERNET_HEADER, Offload, Received},
+};
 
 /// Feature bits (§5.1.3).
 mod bits {
