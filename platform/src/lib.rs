@@ -34,6 +34,7 @@ mod machine;
 #[cfg_attr(skerry_target = "spt", path = "spt/mod.rs")]
 #[cfg_attr(skerry_target = "hvt", path = "hvt/mod.rs")]
 #[cfg_attr(skerry_target = "virtio", path = "virtio/mod.rs")]
+#[cfg_attr(skerry_target = "xen", path = "xen/mod.rs")]
 #[cfg_attr(skerry_target = "host", path = "host/mod.rs")]
 mod target;
 

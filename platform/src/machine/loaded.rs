@@ -70,10 +70,7 @@ pub fn pvh<'a>(
     address: u64,
     image: &Range<u64>,
 ) -> Result<Loaded<'a>, LoadError> {
-    let info = physical.bytes(address, START_INFO).ok_or(LoadError::NoStartInfo)?;
-    if word(info, 0) != START_INFO_MAGIC {
-        return Err(LoadError::NoStartInfo);
-    }
+    let info = start_info(physical, address)?;
     let command_line = command_line(physical, long(info, 24))?;
     let acpi_root = Some(long(info, 32)).filter(|&address| address != 0);
     if word(info, 4) == 0 {
@@ -89,6 +86,16 @@ pub fn pvh<'a>(
     });
     let memory = memory_map::around(image, entries).ok_or(LoadError::NoMemory)?;
     Ok(Loaded { command_line, memory, acpi_root })
+}
+
+/// The command line of PVH's start info at `address`, which is all that a domain of Xen's takes from there.
+pub fn pvh_command_line(physical: &impl Physical, address: u64) -> Result<&[u8], LoadError> {
+    command_line(physical, long(start_info(physical, address)?, 24))
+}
+
+fn start_info(physical: &impl Physical, address: u64) -> Result<&[u8], LoadError> {
+    let info = physical.bytes(address, START_INFO).ok_or(LoadError::NoStartInfo)?;
+    if word(info, 0) == START_INFO_MAGIC { Ok(info) } else { Err(LoadError::NoStartInfo) }
 }
 
 /// Bytes of multiboot's information that we look at, and the flags that say what is there.

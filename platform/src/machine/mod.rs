@@ -21,17 +21,27 @@ pub mod acpi;
 #[cfg(any(test, skerry_target = "virtio"))]
 pub mod calendar;
 #[cfg(any(test, skerry_target = "virtio", skerry_target = "xen"))]
+#[cfg_attr(
+    skerry_target = "xen",
+    allow(dead_code, reason = "a domain of Xen's has no devices on its command line")
+)]
 pub mod command_line;
 #[cfg(any(test, skerry_target = "virtio", skerry_target = "xen"))]
+#[cfg_attr(
+    skerry_target = "xen",
+    allow(dead_code, reason = "a domain of Xen's needs its command line alone")
+)]
 pub mod loaded;
 #[cfg(any(test, skerry_target = "virtio", skerry_target = "xen"))]
 pub mod memory_map;
+#[cfg(any(test, skerry_target = "virtio", skerry_target = "xen"))]
+pub mod names;
 #[cfg(any(skerry_target = "virtio", skerry_target = "xen"))]
 pub mod physical;
-#[cfg(any(skerry_target = "virtio", skerry_target = "xen"))]
+#[cfg(skerry_target = "virtio")]
 pub mod port;
 
-#[cfg(any(skerry_target = "virtio", skerry_target = "xen"))]
+#[cfg(skerry_target = "virtio")]
 pub use ring0::map_device;
 #[cfg(not(test))]
 pub use ring0::map_memory;

@@ -36,7 +36,7 @@ fn pages(address: u64, length: u64) -> Option<(u64, u64)> {
 
 /// Maps the registers of a device at `address` to themselves, not cached, in whole 2 MiB pages, and returns the address as a
 /// pointer. `None` if there is no room for another page table, or the address is below 4 MiB or no address.
-#[cfg(any(skerry_target = "virtio", skerry_target = "xen"))]
+#[cfg(skerry_target = "virtio")]
 pub fn map_device(address: u64, length: usize) -> Option<*mut u8> {
     (address >= IMAGE_MAX && map(address, length as u64, 1)).then_some(address as *mut u8)
 }
@@ -51,7 +51,7 @@ pub fn wait() -> u32 {
 }
 
 /// Resets the machine.
-#[cfg(skerry_target = "virtio")]
+#[cfg(any(skerry_target = "virtio", skerry_target = "xen"))]
 pub fn reset() -> ! {
     // SAFETY: the request does not return.
     unsafe { asm!("hlt", in("eax") RESET, options(nostack, noreturn)) }

@@ -7,7 +7,7 @@ use super::{boot, clock, console::has_serial_port, driver, exit::exit, interrupt
 use crate::{
     block::IoError,
     entropy,
-    machine::{map_device, port},
+    machine::{map_device, names, port},
     manifest::OpenError,
     net::{Capabilities, Offload, Received},
     report::Console,
@@ -16,7 +16,6 @@ use driver::{
     block::{Block, Failure},
     limits::BLOCK_SECONDS,
     mmio::Mmio,
-    names,
     net::{self, Net},
     pci,
     registers::{Bus, Registers},

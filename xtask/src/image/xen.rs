@@ -8,6 +8,10 @@ use crate::Failure;
 /// Letters of the virtual disks, in order: `xvda` to `xvdz`.
 const DISKS: std::ops::RangeInclusive<char> = 'a'..='z';
 
+/// MiB of a domain beyond those of the image: xl takes its own pages (console, xenstore, ACPI) from there, and the image finds
+/// the rest. Without them it says "Could not allocate special pages".
+const TOOLS_MIB: u32 = 2;
+
 /// Writes `NAME.xen.cfg` beside the image.
 pub fn write(source: &Source<'_>, options: &Options) -> Result<Built, Failure> {
     let path = source.path("xen.cfg");
@@ -47,7 +51,7 @@ disk = [
 ",
         file = source.file_name(),
         arguments = escaped(&arguments::command_line(options)?),
-        memory = source.description.memory_mib,
+        memory = source.description.memory_mib + TOOLS_MIB,
     ))
 }
 
@@ -76,7 +80,7 @@ mod tests {
 type = "pvh"
 kernel = "sample.xen"
 cmdline = "--name=\"x\""
-memory = 16
+memory = 18
 vcpus = 1
 on_reboot = "destroy"
 on_crash = "destroy"

@@ -18,7 +18,6 @@ mod legacy;
 pub mod limits;
 pub mod mmio;
 mod modern;
-pub mod names;
 pub mod net;
 pub mod pci;
 pub mod registers;

@@ -59,7 +59,7 @@ pub fn assign<'a>(
 }
 
 /// Six pairs of hexadecimal digits with colons between them.
-fn parse(text: &str) -> Option<[u8; 6]> {
+pub fn parse(text: &str) -> Option<[u8; 6]> {
     let mut address = [0; 6];
     let mut pairs = text.split(':');
     for byte in &mut address {
