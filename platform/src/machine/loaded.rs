@@ -89,6 +89,7 @@ pub fn pvh<'a>(
 }
 
 /// The command line of PVH's start info at `address`, which is all that a domain of Xen's takes from there.
+#[cfg(skerry_target = "xen")]
 pub fn pvh_command_line(physical: &impl Physical, address: u64) -> Result<&[u8], LoadError> {
     command_line(physical, long(start_info(physical, address)?, 24))
 }

@@ -95,6 +95,9 @@ die_in_ring_0:
     call hypercall
     jmp reset
 
+.popsection
+
+.pushsection .text.hypercalls, "ax", @progbits
 .balign 4096
 hypercalls: .skip 0x1000
 .popsection

@@ -7,7 +7,7 @@
 //!
 //! The baked bytes get a read-only segment of their own behind the last one; a note in memory says where they are. The
 //! manifest is read by the tender from the file and is not part of any segment; an image that boots without a tender (it has
-//! a multiboot header) has it among the baked bytes instead. Nothing of the build machine is left.
+//! PVH's note) has it among the baked bytes instead. Nothing of the build machine is left.
 
 use super::{description::Device, multiboot};
 use elf::{ElfBytes, abi, endian::LittleEndian, segment::ProgramHeader};
@@ -42,13 +42,24 @@ pub fn pack(linked: &[u8], devices: &[Device], baked: &Baked<'_>) -> Result<Vec<
     let mut image = linked.get(..end_in_file).ok_or("a segment lies outside of the file")?.to_vec();
     let multiboot_header = multiboot::find(&image);
     let manifest = entries(devices);
-    bake(&mut image, &mut headers, baked, multiboot_header.is_some().then_some(manifest.as_slice()))?;
-    match multiboot_header {
-        Some(header) => multiboot::fill(&mut image, header, &headers)?,
-        None => append_manifest(&mut image, &mut headers, &manifest),
+    let boots_alone = headers.iter().any(|header| is_pvh_note(&image, header));
+    bake(&mut image, &mut headers, baked, boots_alone.then_some(manifest.as_slice()))?;
+    if !boots_alone {
+        append_manifest(&mut image, &mut headers, &manifest);
+    }
+    if let Some(header) = multiboot_header {
+        multiboot::fill(&mut image, header, &headers)?;
     }
     write_headers(&mut image, &headers)?;
     Ok(image)
+}
+
+/// Whether a segment is the note by which PVH's loaders find the entry: a name of four bytes, an address, its type, "Xen".
+/// Source: Xen `public/elfnote.h`.
+fn is_pvh_note(image: &[u8], header: &ProgramHeader) -> bool {
+    const NOTE: &[u8] = b"\x04\0\0\0\x08\0\0\0\x12\0\0\0Xen\0";
+    let bytes = image.get(header.p_offset as usize..).unwrap_or_default();
+    header.p_type == abi::PT_NOTE && bytes.starts_with(NOTE)
 }
 
 /// Appends what is baked in as a segment, and writes its place into the note that the image reads.

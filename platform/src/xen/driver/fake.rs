@@ -45,7 +45,7 @@ impl Host {
         let mut bytes = vec![0; length];
         // SAFETY: the driver has granted the page, and never frees it.
         unsafe {
-            bytes.as_mut_ptr().copy_from_nonoverlapping(self.page(reference, false).add(offset), length)
+            bytes.as_mut_ptr().copy_from_nonoverlapping(self.page(reference, false).add(offset), length);
         };
         bytes
     }
@@ -55,7 +55,7 @@ impl Host {
         assert!(offset + bytes.len() <= PAGE);
         // SAFETY: as for reading.
         unsafe {
-            self.page(reference, true).add(offset).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len())
+            self.page(reference, true).add(offset).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
         };
     }
 
