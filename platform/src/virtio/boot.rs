@@ -1,6 +1,6 @@
 //! The entry in ring 3: what the loader left, then the common start.
 
-use super::{clock, console, exit::exit, interrupt, power};
+use super::{clock, console, exit::exit, interrupt, keyboard, power};
 use crate::{
     machine::{
         command_line::{CommandLine, MmioDevice},
@@ -69,6 +69,7 @@ extern "C" fn virtio_start(information: u64, is_multiboot: u64) -> ! {
         interrupt::initialize();
         clock::initialize();
         power::initialize(acpi_root);
+        keyboard::initialize();
         start::start(start::Boot {
             kernel_end: memory.start,
             mem_size: memory.end,

@@ -7,6 +7,7 @@ mod device;
 mod driver;
 mod exit;
 pub mod interrupt;
+mod keyboard;
 mod power;
 mod wait;
 

@@ -3,7 +3,7 @@
 //! An interrupt does nothing else. It is raised while interrupts are masked, so one that comes between the last look at a
 //! device and the `hlt` ends that at once: no wake-up is lost.
 
-use super::{clock, console, device, exit, interrupt, power};
+use super::{clock, console, device, exit, interrupt, keyboard, power};
 
 /// Sleeps until a device can be read or the monotonic clock reaches `deadline`.
 pub fn wait(deadline: Option<u64>) {
@@ -27,6 +27,10 @@ pub fn wait(deadline: Option<u64>) {
     device::disarm();
     if power::is_line_of(vector) && power::is_button_pressed() {
         console(b"power button: the image stops\n");
+        exit(0);
+    }
+    if keyboard::is_line_of(vector) && keyboard::is_stop_asked_for() {
+        console(b"Ctrl-Alt-Del: the image stops\n");
         exit(0);
     }
 }

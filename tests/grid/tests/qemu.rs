@@ -17,7 +17,7 @@ use std::time::Duration;
 fn power_button(target: &str) {
     let guest = start_echo(target, &["service"]);
     check_echo(&guest.service, 1, &[b"there"]);
-    guest.press_power_button();
+    guest.command_monitor("system_powerdown\n");
     let (code, text) = guest.finish();
     assert_eq!(code, Some(0), "exit status; it printed:\n{text}");
     assert!(text.contains("power button"), "unexpected output:\n{text}");
@@ -36,13 +36,23 @@ fn idle(target: &str) {
     assert_eq!(guest.finish().0, Some(0));
 }
 
+/// So does Ctrl-Alt-Del, which is Firecracker's way.
+fn control_alt_delete(target: &str) {
+    let guest = start_echo(target, &["service"]);
+    check_echo(&guest.service, 1, &[b"there"]);
+    guest.command_monitor("sendkey ctrl-alt-delete\n");
+    let (code, text) = guest.finish();
+    assert_eq!(code, Some(0), "exit status; it printed:\n{text}");
+    assert!(text.contains("Ctrl-Alt-Del"), "unexpected output:\n{text}");
+}
+
 macro_rules! every_machine {
     ($($behaviour:ident)*) => {
         grid! {
-            q35: $($behaviour)* idle power_button;
-            pc: $($behaviour)* idle power_button;
+            q35: $($behaviour)* idle power_button control_alt_delete;
+            pc: $($behaviour)* idle power_button control_alt_delete;
             microvm: $($behaviour)* idle;
-            q35_kvm: $($behaviour)* idle power_button;
+            q35_kvm: $($behaviour)* idle power_button control_alt_delete;
             microvm_kvm: $($behaviour)* idle;
             microvm_console: hello panic echo;
         }
