@@ -6,6 +6,7 @@
 use super::{
     boot, clock, driver,
     exit::exit,
+    hypercall,
     peer::{Peer, State},
     store::StoreError,
     wait::wait,
@@ -42,6 +43,10 @@ const DISK_SLEEP_NS: u64 = 10_000_000;
 
 /// Nanoseconds without an answer until a disk counts as silent. A host's own disk may take some to come to speed.
 const DISK_PATIENCE_NS: u64 = 30_000_000_000;
+
+/// Nanoseconds that the end of the image waits for frames to leave, and between two looks.
+const DRAIN_NS: u64 = 500_000_000;
+const DRAIN_LOOK_NS: u64 = 1_000_000;
 
 /// Bit of a disk's `info` that says that it takes no writes. Source: `public/io/blkif.h`, `VDISK_READONLY`.
 const READ_ONLY: u64 = 4;
@@ -192,6 +197,18 @@ pub fn disarm() {
     for mut card in cards() {
         // SAFETY: as in `arm`.
         unsafe { card.as_mut() }.disarm();
+    }
+}
+
+/// Before the domain ends: waits a little until what was sent has left it, for nobody takes a frame from a domain that is gone.
+pub fn drain() {
+    let end = clock::monotonic() + DRAIN_NS;
+    // SAFETY: as in `arm`; where a card's own method ends the image, that never returns to what it borrowed.
+    while cards().any(|card| !unsafe { &mut *card.as_ptr() }.has_sent_all().unwrap_or(true)) {
+        if clock::monotonic() >= end {
+            break;
+        }
+        hypercall::block_until(&[], clock::monotonic() + DRAIN_LOOK_NS);
     }
 }
 

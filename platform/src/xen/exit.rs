@@ -4,7 +4,7 @@
 //! `on_crash` of its configuration is for. The line says which status it was.
 
 use super::{
-    console,
+    console, device,
     hypercall::{Reason, shut_down},
 };
 use crate::report::Console;
@@ -18,6 +18,7 @@ pub fn exit(status: i32) -> ! {
 
 /// Ends the domain as the host has asked for it.
 pub fn end(reason: Reason) -> ! {
+    device::drain();
     console::drain();
     shut_down(reason)
 }

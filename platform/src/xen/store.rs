@@ -33,6 +33,9 @@ const PAYLOAD_MAX: usize = 4096;
 /// Nanoseconds until an answer counts as lost. The daemon answers at once, if it is there.
 const PATIENCE_NS: u64 = 10_000_000_000;
 
+/// Messages that are taken at a time. A daemon that sends more than it was asked for keeps nobody from serving.
+const MESSAGES_MAX: usize = 16;
+
 /// Kinds of messages.
 mod kind {
     pub const DIRECTORY: u32 = 1;
@@ -73,10 +76,12 @@ struct Store {
     port: u32,
     /// Number of the last request.
     last: u32,
-    /// The watch is set.
+    /// The watch was asked for.
     watching: bool,
-    /// It has fired.
-    fired: bool,
+    /// Number of the request for what the watch is about, since it has fired.
+    wish_request: Option<u32>,
+    /// The answer to it.
+    wish: Option<Vec<u8>>,
 }
 
 static mut STORE: Option<Store> = None;
@@ -99,7 +104,10 @@ pub fn initialize() {
     };
     event::watch(port as u32);
     // SAFETY: as for `store`.
-    unsafe { STORE = Some(Store { ring, port: port as u32, last: 0, watching: false, fired: false }) };
+    unsafe {
+        STORE =
+            Some(Store { ring, port: port as u32, last: 0, watching: false, wish_request: None, wish: None });
+    }
 }
 
 /// The value at `path`, which is below the domain's own place unless it begins with `/`; as text.
@@ -125,31 +133,20 @@ pub fn write(path: &str, value: &str) -> Result<(), StoreError> {
     ask(kind::WRITE, &[path.as_bytes(), b"\0", value.as_bytes()]).map(drop)
 }
 
-/// Ends the image if the tool stack wishes so.
+/// Ends the image if the tool stack wishes so. Waits for nothing: what is not there yet is looked at another time, since an
+/// event of xenstore's ends a wait like one of a device.
 pub fn obey() {
     let Some(store) = store() else { return };
-    if !std::mem::replace(&mut store.watching, true) {
-        // Without it the image can only be destroyed, which is no reason to stop.
-        let _ = ask(kind::WATCH, &[WISH.as_bytes(), b"\0", b"end", b"\0"]);
-        return obey();
+    if store.listen().is_err() {
+        // SAFETY: as for `store`, whose reference is not used any more. The image can only be destroyed, which is no reason to
+        // stop.
+        return unsafe { STORE = None };
     }
-    while store.has_message() {
-        // What arrives now is no answer: nothing was asked.
-        if store.message().is_err() {
-            return;
-        }
-    }
-    if !std::mem::take(&mut store.fired) {
-        return;
-    }
-    // A watch fires at once when it is set; then there is nothing to be read.
-    let wish = read(WISH).unwrap_or_default();
-    if !wish.is_empty() {
-        let _ = write(WISH, ""); // which says that it was seen
-    }
-    match wish.as_str() {
-        "poweroff" | "halt" => exit(0),
-        "reboot" => end(Reason::Reboot),
+    let Some(wish) = store.wish.take().filter(|wish| !wish.is_empty()) else { return };
+    let _ = write(WISH, ""); // which says that it was seen
+    match wish.as_slice() {
+        b"poweroff" | b"halt" => exit(0),
+        b"reboot" => end(Reason::Reboot),
         _ => {}
     }
 }
@@ -167,25 +164,58 @@ fn ask(kind: u32, pieces: &[&[u8]]) -> Result<Vec<u8>, StoreError> {
 
 impl Store {
     fn ask(&mut self, kind: u32, pieces: &[&[u8]]) -> Result<Vec<u8>, StoreError> {
+        let request = self.request(kind, pieces)?;
+        loop {
+            let (kind, id, payload) = self.message()?;
+            match kind {
+                kind::ERROR if id == request => {
+                    let text = String::from_utf8_lossy(&payload);
+                    return Err(StoreError::Refused(text.trim_end_matches('\0').to_owned()));
+                }
+                kind::WATCH_EVENT => self.hear(kind, id, payload)?,
+                _ if id == request => return Ok(payload),
+                _ => self.hear(kind, id, payload)?,
+            }
+        }
+    }
+
+    /// Sends a request; its number.
+    fn request(&mut self, kind: u32, pieces: &[&[u8]]) -> Result<u32, StoreError> {
         let length: usize = pieces.iter().map(|piece| piece.len()).sum();
         assert!(length <= PAYLOAD_MAX, "paths and values are short");
         self.last = self.last.wrapping_add(1);
         let header = [kind, self.last, 0, length as u32].map(u32::to_le_bytes);
         self.send(header.as_flattened())?;
         pieces.iter().try_for_each(|piece| self.send(piece))?;
-        loop {
-            // Each message is one the daemon had a reason to send: a watch that fired, or the answer.
-            let (kind, id, payload) = self.message()?;
-            match kind {
-                kind::WATCH_EVENT => {}
-                kind::ERROR => {
-                    let text = String::from_utf8_lossy(&payload);
-                    return Err(StoreError::Refused(text.trim_end_matches('\0').to_owned()));
-                }
-                _ if id == self.last => return Ok(payload),
-                _ => return Err(StoreError::Nonsense),
-            }
+        hypercall::notify(self.port);
+        Ok(self.last)
+    }
+
+    /// Sets the watch, if it is not, and takes what has arrived.
+    fn listen(&mut self) -> Result<(), StoreError> {
+        if !std::mem::replace(&mut self.watching, true) {
+            self.request(kind::WATCH, &[WISH.as_bytes(), b"\0", b"end", b"\0"])?;
         }
+        for _ in 0..MESSAGES_MAX {
+            if !self.has_message() {
+                break;
+            }
+            let (kind, id, payload) = self.message()?;
+            self.hear(kind, id, payload)?;
+        }
+        Ok(())
+    }
+
+    /// A message that answers nothing that is waited for.
+    fn hear(&mut self, kind: u32, id: u32, payload: Vec<u8>) -> Result<(), StoreError> {
+        if kind == kind::WATCH_EVENT {
+            self.wish_request = Some(self.request(kind::READ, &[WISH.as_bytes(), b"\0"])?);
+        } else if self.wish_request == Some(id) {
+            self.wish_request = None;
+            // No such value: the watch has fired when it was set, or when the wish was taken back.
+            self.wish = (kind == kind::READ).then_some(payload);
+        }
+        Ok(())
     }
 
     /// Takes the next message: its kind, its number and its payload.
@@ -199,7 +229,6 @@ impl Store {
         }
         let mut payload = vec![0; length as usize];
         self.receive(&mut payload)?;
-        self.fired |= kind == kind::WATCH_EVENT;
         Ok((kind, id, payload))
     }
 
@@ -220,7 +249,6 @@ impl Store {
             unsafe { self.at(REQUESTS + (produced % RING_SIZE) as usize).write_volatile(byte) };
             self.index(REQUESTS_PRODUCED).store(produced.wrapping_add(1), Ordering::Release);
         }
-        hypercall::notify(self.port);
         Ok(())
     }
 

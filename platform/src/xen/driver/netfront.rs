@@ -232,6 +232,13 @@ impl Netfront {
         }
     }
 
+    /// Whether the back end has taken everything that was sent; it is notified if it has not.
+    pub fn has_sent_all(&mut self) -> Result<bool, Violation> {
+        self.flush();
+        self.reclaim()?;
+        Ok(self.transmit.ring.room() == Ring::<TRANSMIT_SLOT>::SIZE)
+    }
+
     /// Before the image sleeps: notifies the back end, and asks for an event with the next frame. Whether none is there already.
     pub fn arm(&mut self) -> bool {
         self.flush();
@@ -527,6 +534,19 @@ mod tests {
         assert_eq!((send(&mut pair), send(&mut pair), send(&mut pair)), (Ok(true), Ok(true), Ok(false)));
         pair.sent.answer(&pair.host.borrow(), &[0, 1, 0, 0]);
         assert_eq!(send(&mut pair), Err(Violation::OutOfRange(256)));
+    }
+
+    #[test]
+    fn everything_is_sent_once_it_was_answered() {
+        let mut pair = Pair::new(ALL);
+        assert_eq!(pair.net.has_sent_all(), Ok(true));
+        assert_eq!(pair.net.transmit(b"frame", Offload::default()), Ok(true));
+        let notified = pair.host.borrow().notified;
+        assert_eq!(pair.net.has_sent_all(), Ok(false));
+        assert_eq!(pair.host.borrow().notified, notified + 1);
+        let id = pair.sent.take(&pair.host.borrow()).map(|slot| [slot[8], slot[9], 0, 0]);
+        pair.sent.answer(&pair.host.borrow(), &id.expect("a slot"));
+        assert_eq!(pair.net.has_sent_all(), Ok(true));
     }
 
     #[test]
