@@ -1,6 +1,7 @@
 //! Which memory is the image's own, from whatever map of it the loader left.
 //!
-//! An image uses one range: the one it lies in, up to 4 GiB. The map comes from the host and is taken as hostile only in the
+//! An image uses one range: what follows it, or where firmware has cut that short (UEFI keeps tables at 8 MiB), the longest
+//! elsewhere, up to 4 GiB. The map comes from the host and is taken as hostile only in the
 //! sense that no value in it makes the image read or write elsewhere than the map says; a host that lies about its memory
 //! harms itself.
 
@@ -8,6 +9,11 @@ use std::ops::Range;
 
 /// End of the memory that is used: what lies above is left alone, devices and page tables reach it with 64 bits only.
 const MEMORY_END_MAX: u64 = 4 << 30;
+
+/// First address of memory that is not the image's neighbour: what lies below is mapped as the image wants it.
+const ELSEWHERE_MIN: u64 = 4 << 20;
+
+const PAGE: u64 = 4096;
 
 /// Type of usable memory in an E820 map, as PVH and multiboot both have it.
 const RAM: u32 = 1;
@@ -23,18 +29,37 @@ pub struct Entry {
     pub kind: u32,
 }
 
-/// The memory from `image` on that is free for it: up to the end of the entry it lies in, or the first entry in there that
-/// says otherwise. `None` if the map has no memory where the image is.
+impl Entry {
+    fn end(&self) -> u64 {
+        self.address.saturating_add(self.length)
+    }
+}
+
+/// The longest piece of memory that is free for `image`: behind it, or elsewhere above 4 MiB. `None` if the map has no memory
+/// where the image is.
 pub fn around(image: &Range<u64>, entries: impl Iterator<Item = Entry> + Clone) -> Option<Range<u64>> {
-    let end = |entry: &Entry| entry.address.saturating_add(entry.length);
-    let holds = |entry: &Entry| entry.kind == RAM && entry.address <= image.start && end(entry) >= image.end;
-    let mut limit = entries.clone().find(holds).map(|entry| end(&entry).min(MEMORY_END_MAX))?;
+    let holds = |entry: &Entry| entry.kind == RAM && entry.address <= image.start && entry.end() >= image.end;
+    let own = entries.clone().find(holds)?;
+    let behind = free(image.end..own.end(), entries.clone());
+    let elsewhere = entries
+        .clone()
+        .filter(|entry| entry.kind == RAM && (image.end..MEMORY_END_MAX).contains(&entry.address))
+        .map(|entry| free(entry.address.max(ELSEWHERE_MIN)..entry.end(), entries.clone()));
+    let length = |range: &Range<u64>| range.end.saturating_sub(range.start);
+    // Of two that are equally long the later one wins: the image's own neighbour comes last.
+    elsewhere.chain([behind]).max_by_key(length).filter(|range| length(range) > 0)
+}
+
+/// The part of `range` in front of everything in there that is not memory, in whole pages.
+fn free(range: Range<u64>, entries: impl Iterator<Item = Entry>) -> Range<u64> {
+    let start = range.start.next_multiple_of(PAGE);
+    let mut end = range.end.min(MEMORY_END_MAX);
     for entry in entries.filter(|entry| entry.kind != RAM && entry.length > 0) {
-        if end(&entry) > image.end && entry.address < limit {
-            limit = entry.address.max(image.end);
+        if entry.end() > start && entry.address < end {
+            end = entry.address.max(start);
         }
     }
-    Some(image.end..limit / 4096 * 4096).filter(|memory| memory.start < memory.end)
+    start..end / PAGE * PAGE
 }
 
 #[cfg(test)]
@@ -47,6 +72,18 @@ mod tests {
     fn check(entries: &[(u64, u64, u32)], expect: Option<u64>) {
         let entries = entries.iter().map(|&(address, length, kind)| Entry { address, length, kind });
         assert_eq!(around(&IMAGE, entries).map(|memory| memory.end), expect);
+    }
+
+    #[test]
+    fn longer_memory_elsewhere_is_taken_where_firmware_cuts_the_images_short() {
+        let firmware = [(0x10_0000, 0x70_0000, 1), (0x80_0000, 0x8000, 4), (0x81_0000, 0x100_0000, 1)];
+        check(&firmware, Some(0x181_0000));
+        check(&[(0x81_0000, 0x1000, 1), (0x10_0000, 0x70_0000, 1)], Some(0x80_0000));
+        check(
+            &[(0x10_0000, 0x20_0000, 1), (0x30_0000, 0x10_0000, 1), (0x60_0000, 0x100, 1)],
+            Some(0x30_0000),
+        );
+        check(&[(0x10_0000, 0x20_0000, 1), (5 << 30, 1 << 30, 1)], Some(0x30_0000));
     }
 
     #[test]

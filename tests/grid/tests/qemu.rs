@@ -1,7 +1,8 @@
 //! The boot grid on QEMU's machines: machine × behaviour. The tests are named "q35::hello", "microvm_kvm::echo".
 //!
 //! q35 has virtio on modern PCI and boots by multiboot, pc on legacy PCI and boots by PVH, microvm has virtio-mmio and what
-//! Firecracker says on its command line; microvm_console has no serial port. Emulated, and again under KVM. They need the
+//! Firecracker says on its command line; microvm_console has no serial port;
+//! disk_bios and disk_uefi boot from a disk, by SeaBIOS and OVMF, and have legacy devices. Emulated, and again under KVM. They need the
 //! images, which `cargo xtask test` builds.
 
 #[allow(dead_code, reason = "a machine is not told that its wire is gone")]
@@ -55,6 +56,8 @@ macro_rules! every_machine {
             q35_kvm: $($behaviour)* idle power_button control_alt_delete;
             microvm_kvm: $($behaviour)* idle;
             microvm_console: hello panic echo;
+            disk_bios: $($behaviour)* idle power_button;
+            disk_uefi: $($behaviour)* idle power_button;
         }
     };
 }

@@ -1,6 +1,6 @@
 //! What an image must do, whatever runs it: one function a behaviour, which starts the grid image on a target and looks on.
 
-use crate::guest::{ABORT, BLOCK, BLOCKS, Guest, MEMORY_MIB, interface};
+use crate::guest::{ABORT, BLOCK, BLOCKS, Guest, interface, memory_mib};
 use rustix::io::{read, write};
 use std::{
     fs,
@@ -187,7 +187,7 @@ pub fn memory_limit(target: &str) {
     let text = check(target, &["memory"], Some(0), &["took "]);
     let taken: usize =
         text["took ".len()..].split(' ').next().and_then(|word| word.parse().ok()).expect("a number");
-    let whole = MEMORY_MIB << 20;
+    let whole = memory_mib(target) << 20;
     assert!(taken > whole * 3 / 5 && taken < whole, "took {taken} of {whole} bytes");
 }
 

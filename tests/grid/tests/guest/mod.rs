@@ -1,5 +1,6 @@
 //! A grid image at work under whatever runs its target, with our ends of its devices.
 
+mod disk;
 #[allow(dead_code, reason = "the tender's tests have no machine of QEMU's")]
 pub mod qemu;
 mod tender;
@@ -28,6 +29,9 @@ pub const ABORT: Option<i32> = Some(255);
 
 /// Guests that this process has started: no two share a disk.
 static STARTED: AtomicUsize = AtomicUsize::new(0);
+
+/// Ending of the disk that a machine boots from, beside its other one.
+const BOOT_DISK: &str = "boot";
 
 /// A grid image at work.
 pub struct Guest {
@@ -117,6 +121,7 @@ impl Guest {
         };
         let _ = self.process.0.kill();
         let _ = fs::remove_file(&self.disk);
+        let _ = fs::remove_file(self.disk.with_extension(BOOT_DISK));
         let (mut stdout, mut stderr) = (std::mem::take(&mut self.printed), Vec::new());
         let streams = (self.process.0.stdout.take(), self.process.0.stderr.take());
         let (mut output, mut errors) = (streams.0.expect("it is piped"), streams.1.expect("it is piped"));
@@ -146,6 +151,11 @@ impl Guest {
     pub fn command_monitor(&self, command: &str) {
         self.machine.as_ref().expect("a machine of QEMU's").command_monitor(command);
     }
+}
+
+/// Memory of the image on `target`, or of its machine where firmware takes a part.
+pub fn memory_mib(target: &str) -> usize {
+    qemu::Machine::named(target).map_or(MEMORY_MIB, |machine| machine.memory_mib())
 }
 
 /// What runs the image. A test that fails does not leave it behind.

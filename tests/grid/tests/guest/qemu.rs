@@ -3,7 +3,7 @@
 //! The console is QEMU's standard output; the image's exit status is its last line. An interface is a datagram socket pair,
 //! of which QEMU has one end.
 
-use super::{Attached, MEMORY_MIB, wire};
+use super::{Attached, BOOT_DISK, MEMORY_MIB, disk, wire};
 use rustix::{io::write, net::SocketType};
 use std::{
     fs,
@@ -23,6 +23,19 @@ enum Bus {
     Mmio,
 }
 
+/// How the image gets into the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Boot {
+    /// By multiboot, which QEMU prefers where a file has both.
+    Multiboot,
+    /// By PVH, as on hypervisors that do not know multiboot.
+    Pvh,
+    /// From its disk, by a BIOS.
+    Bios,
+    /// From its disk, by UEFI.
+    Uefi,
+}
+
 /// A machine of QEMU's.
 #[derive(Debug)]
 pub struct Machine {
@@ -36,8 +49,8 @@ struct Model {
     name: &'static str,
     options: &'static str,
     bus: Bus,
-    /// By PVH, as on hypervisors that do not know multiboot; QEMU prefers that where a file has both.
-    boots_by_pvh: bool,
+    boot: Boot,
+    memory_mib: usize,
     under_kvm: bool,
     /// Where there is none, the console is a virtio device.
     has_serial_port: bool,
@@ -47,31 +60,39 @@ const Q35: Model = Model {
     name: "q35",
     options: "q35",
     bus: Bus::PciModern,
-    boots_by_pvh: false,
+    boot: Boot::Multiboot,
+    memory_mib: MEMORY_MIB,
     under_kvm: false,
     has_serial_port: true,
 };
 
-const PC: Model = Model { name: "pc", options: "pc", bus: Bus::PciLegacy, boots_by_pvh: true, ..Q35 };
+const PC: Model = Model { name: "pc", options: "pc", bus: Bus::PciLegacy, boot: Boot::Pvh, ..Q35 };
 
 /// As Firecracker: no ACPI, devices on the command line.
 const MICROVM: Model =
-    Model { name: "microvm", options: "microvm,acpi=off", bus: Bus::Mmio, boots_by_pvh: true, ..Q35 };
+    Model { name: "microvm", options: "microvm,acpi=off", bus: Bus::Mmio, boot: Boot::Pvh, ..Q35 };
 
-static MODELS: [Model; 6] = [
+static MODELS: [Model; 8] = [
     Q35,
     PC,
     MICROVM,
     Model { name: "microvm_console", options: "microvm,isa-serial=off", has_serial_port: false, ..MICROVM },
-    Model { name: "q35_kvm", boots_by_pvh: true, under_kvm: true, ..Q35 },
+    Model { name: "q35_kvm", boot: Boot::Pvh, under_kvm: true, ..Q35 },
     // With ACPI, as QEMU has it by itself.
-    Model { name: "microvm_kvm", options: "microvm", boots_by_pvh: false, under_kvm: true, ..MICROVM },
+    Model { name: "microvm_kvm", options: "microvm", boot: Boot::Multiboot, under_kvm: true, ..MICROVM },
+    // Legacy devices alone, as bhyve has them.
+    Model { name: "disk_bios", boot: Boot::Bios, ..PC },
+    // UEFI by itself takes more memory than the image.
+    Model { name: "disk_uefi", boot: Boot::Uefi, memory_mib: 128, bus: Bus::PciLegacy, ..Q35 },
 ];
 
 /// Emulation: everything it can do, for RDRAND and RDSEED, without which no image boots.
 const EMULATED: [&str; 4] = ["-accel", "tcg", "-cpu", "max"];
 /// A model with RDRAND and RDSEED; `host` fails where KVM has no hardware virtualisation below it.
 const BY_KVM: [&str; 4] = ["-accel", "kvm", "-cpu", "EPYC"];
+
+/// UEFI for QEMU. Source: Debian's package `ovmf`.
+const OVMF: &str = "/usr/share/ovmf/OVMF.fd";
 
 /// First word of a multiboot header.
 const MULTIBOOT_MAGIC: [u8; 4] = 0x1bad_b002_u32.to_le_bytes();
@@ -87,7 +108,7 @@ impl Machine {
     pub(super) fn command(&self, attached: &Attached<'_>) -> Command {
         let mut command = Command::new("qemu-system-x86_64");
         command.args(if self.model.under_kvm { BY_KVM } else { EMULATED });
-        command.args(["-machine", self.model.options, "-m", &MEMORY_MIB.to_string()]);
+        command.args(["-machine", self.model.options, "-m", &self.memory_mib().to_string()]);
         command.args(["-nodefaults", "-no-reboot", "-display", "none"]);
         if self.model.has_serial_port {
             command.args(["-serial", "stdio"]);
@@ -106,11 +127,34 @@ impl Machine {
         if self.model.bus == Bus::Mmio {
             command.args(["-global", "virtio-mmio.force-legacy=false"]);
         }
-        let image =
-            if self.model.boots_by_pvh { without_multiboot(attached.image) } else { attached.image.clone() };
-        command.arg("-kernel").arg(image);
-        command.args(["-append", &arguments(attached.arguments)]);
+        self.insert_image(&mut command, attached);
         command
+    }
+
+    /// Memory of the machine.
+    pub fn memory_mib(&self) -> usize {
+        self.model.memory_mib
+    }
+
+    fn insert_image(&self, command: &mut Command, attached: &Attached<'_>) {
+        let arguments = arguments(attached.arguments);
+        match self.model.boot {
+            Boot::Multiboot => {
+                command.arg("-kernel").arg(attached.image).args(["-append", &arguments]);
+            }
+            Boot::Pvh => {
+                command.arg("-kernel").arg(without_multiboot(attached.image)).args(["-append", &arguments]);
+            }
+            Boot::Bios => insert_disk(command, attached, "disk-bios.raw", |disk| {
+                disk::write_arguments_for_bios(disk, &arguments);
+            }),
+            Boot::Uefi => {
+                command.args(["-bios", OVMF]);
+                insert_disk(command, attached, "disk-uefi.raw", |disk| {
+                    disk::write_arguments_for_uefi(disk, &arguments);
+                });
+            }
+        }
     }
 
     fn attach_interface(&self, command: &mut Command, name: &str, wire: &OwnedFd, mac: u8) {
@@ -143,6 +187,11 @@ pub fn interface() -> (OwnedFd, OwnedFd) {
 /// The image's status, and what it printed before that line.
 pub fn outcome(stdout: &[u8], stderr: &[u8]) -> (Option<i32>, String) {
     let text = String::from_utf8_lossy(stdout).replace('\r', "");
+    // What UEFI prints comes first, and this last.
+    let text = match text.rsplit_once("BdsDxe: starting") {
+        Some((_, behind)) => behind.split_once('\n').map_or("", |(_, image)| image).to_owned(),
+        None => text,
+    };
     let said = text.trim_end().rsplit_once("exit status ").map(|(before, status)| (before, status.parse()));
     match said {
         Some((before, Ok(status))) => (Some(status), before.to_owned()),
@@ -154,6 +203,16 @@ pub fn outcome(stdout: &[u8], stderr: &[u8]) -> (Option<i32>, String) {
 fn arguments(arguments: &[&str]) -> String {
     let names = ["--net-mac:service=02:00:00:00:00:01", "--net-mac:management=02:00:00:00:00:02"];
     [&names, arguments].concat().join(" ")
+}
+
+/// Has the machine boot from a copy of the image's disk.
+fn insert_disk(command: &mut Command, attached: &Attached<'_>, ending: &str, write: impl FnOnce(&mut [u8])) {
+    let mut disk = fs::read(attached.image.with_extension(ending)).expect("the disk was built");
+    write(&mut disk);
+    let copy = attached.disk.with_extension(BOOT_DISK);
+    fs::write(&copy, disk).expect("the images' directory is writable");
+    command.args(["-drive", &format!("id=boot,file={},format=raw,if=none", copy.display())]);
+    command.args(["-device", "ide-hd,drive=boot,bootindex=0"]);
 }
 
 /// A copy of the image without its multiboot header.
