@@ -117,9 +117,20 @@ fn machine_grid(artefacts: &Artefacts, skipped: &mut Vec<String>) -> Result<(), 
         skipped.push("q35_kvm, microvm_kvm: /dev/kvm is absent or not ours".into());
         test.args(["--skip", "_kvm::"]);
     }
+    let grid = image::Description::load("grid")?;
+    for target in ["disk-bios", "disk-uefi"] {
+        image::build(&grid, target, &image::Options::default())?;
+    }
+    if !Path::new(OVMF).exists() {
+        skipped.push("disk_uefi: there is no OVMF; sudo apt-get install ovmf".into());
+        test.args(["--skip", "disk_uefi::"]);
+    }
     test.env("SKERRY_IMAGES", &artefacts.images).env("SKERRY_XTASK", own_path()?);
     cargo::check(&mut test)
 }
+
+/// UEFI for QEMU, where the grid looks for it.
+const OVMF: &str = "/usr/share/ovmf/OVMF.fd";
 
 /// What the kernel lets a guest do with the ring that the tender gives it.
 fn network_ring(skipped: &mut Vec<String>) -> Result<(), Failure> {
