@@ -1,7 +1,7 @@
 //! The little of ACPI that an image needs: how to switch the machine off, and where its power button shows.
 //!
-//! Tables only. Of the byte code in them one constant is read, the sleep type of state S5, by its well-known shape. Addresses
-//! and lengths are the firmware's or the host's: nothing is read that [`Physical`] does not allow, every list has a limit.
+//! Tables only. Of the byte code in them two things are read, by their well-known shapes: the sleep type of state S5, and where
+//! the event device of a reduced machine is. Addresses and lengths are the firmware's or the host's: nothing is read that [`Physical`] does not allow, every list has a limit.
 //!
 //! Source: ACPI Specification 6.5 §5.2 (tables), §4.8.3 (registers), §7.4.2 (`_Sx`), §20.2 (byte code).
 
@@ -25,6 +25,17 @@ pub struct Power {
     pub sleep_control: Option<u64>,
     /// Sleep type of state S5, if the byte code has it.
     pub off: Option<u8>,
+    /// Where a reduced machine says what happened.
+    pub event_device: Option<EventDevice>,
+}
+
+/// The generic event device, as QEMU has it (docs/specs/acpi_hw_reduced_hotplug.rst).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventDevice {
+    /// Its interrupt line.
+    pub line: u8,
+    /// Address of the 32-bit register that says what happened, and forgets it when read.
+    pub select: u64,
 }
 
 const ROOT_SIGNATURE: &[u8; 8] = b"RSD PTR ";
@@ -63,6 +74,7 @@ pub fn read(physical: &impl Physical, root: Option<u64>) -> Option<Power> {
     let is_reduced = word(table, fixed::FLAGS) & fixed::FLAG_REDUCED != 0;
     let events = if is_reduced { 0 } else { register(fixed::EVENT) };
     let half = u16::from(table[fixed::EVENT_LENGTH] / 2);
+    let code = self::table(physical, u64::from(word(table, fixed::DSDT)), b"DSDT");
     Some(Power {
         line: table[fixed::LINE],
         status: events,
@@ -70,7 +82,8 @@ pub fn read(physical: &impl Physical, root: Option<u64>) -> Option<Power> {
         control: if is_reduced { 0 } else { register(fixed::CONTROL) },
         hand_over: (if is_reduced { 0 } else { register(fixed::SMI_COMMAND) }, table[fixed::ENABLE]),
         sleep_control: is_reduced.then(|| sleep_control(table)).flatten(),
-        off: self::table(physical, u64::from(word(table, fixed::DSDT)), b"DSDT").and_then(off),
+        off: code.and_then(off),
+        event_device: code.filter(|_| is_reduced).and_then(event_device),
     })
 }
 
@@ -136,6 +149,24 @@ fn off(table: &[u8]) -> Option<u8> {
         [value @ (0 | 1), ..] => Some(*value),
         _ => None,
     }
+}
+
+/// Behind the name of the event device: its resources, one of which is an interrupt, and a region of memory.
+fn event_device(table: &[u8]) -> Option<EventDevice> {
+    const NAME: &[u8] = b"ACPI0013";
+    const INTERRUPT: [u8; 3] = [0x89, 6, 0];
+    const REGION: [u8; 2] = [0x5b, 0x80];
+    /// Of a region in memory, whose address is a 32-bit constant: what lies between the name and the address.
+    const IN_MEMORY: [u8; 2] = [0, 0x0c];
+    let name = table.windows(NAME.len()).position(|bytes| bytes == NAME)?;
+    let rest = &table[name..];
+    let after = |shape: &[u8]| {
+        let position = rest.windows(shape.len()).position(|bytes| bytes == shape)?;
+        rest.get(position + shape.len()..)
+    };
+    let line = after(&INTERRUPT)?.get(2..6).map(|number| word(number, 0))?;
+    let region = after(&REGION)?.get(4..10).filter(|region| region.starts_with(&IN_MEMORY))?;
+    Some(EventDevice { line: u8::try_from(line).ok()?, select: u64::from(word(region, 2)) })
 }
 
 fn sum(bytes: &[u8]) -> u8 {
@@ -234,7 +265,11 @@ mod tests {
         hand_over: (0xb2, 0xf1),
         sleep_control: None,
         off: Some(5),
+        event_device: None,
     };
+
+    /// Of QEMU's microvm: name, resources, region.
+    const EVENT_DEVICE: &[u8] = b"\x08_HID\x0dACPI0013\0\x08_UID\x0dGED\0\x08_CRS\x11\x0e\x0a\x0b\x89\x06\0\x03\x01\x09\0\0\0y\0[\x80EREG\0\x0c\0\0\xa0\xfe\x0a\x04";
 
     #[track_caller]
     fn check(change: impl FnOnce(&mut Tables), expect: Option<Power>) {
@@ -259,6 +294,7 @@ mod tests {
             tables.fixed = with_header(b"FACP", &body);
             tables.fixed[fixed::FLAGS + 2] = 0x10;
             tables.fixed[fixed::SLEEP_CONTROL + 4..][..4].copy_from_slice(&[0x00, 0x02, 0xa0, 0xfe]);
+            tables.code = with_header(b"DSDT", &[&tables.code[HEADER..], EVENT_DEVICE].concat());
         };
         let expect = Power {
             status: 0,
@@ -266,9 +302,16 @@ mod tests {
             control: 0,
             hand_over: (0, 0xf1),
             sleep_control: Some(0xfea0_0200),
+            event_device: Some(EventDevice { line: 9, select: 0xfea0_0000 }),
             ..PC
         };
         check(reduce, Some(expect));
+        let cut = |tables: &mut Tables| {
+            reduce(tables);
+            let length = tables.code.len() - 8;
+            tables.code[4..8].copy_from_slice(&(length as u32).to_le_bytes());
+        };
+        check(cut, Some(Power { event_device: None, ..expect }));
     }
 
     #[test]

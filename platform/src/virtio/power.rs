@@ -1,9 +1,9 @@
-//! The power button, and switching the machine off: ACPI's fixed registers.
+//! The power button, and switching the machine off: ACPI's fixed registers, or what a reduced machine has instead.
 //!
 //! The button raises an interrupt, which ends the sleep like any other; it is looked at then. An image that never sleeps
 //! serves on until it does.
 //!
-//! Source: ACPI Specification 6.5 §4.8.3.
+//! Source: ACPI Specification 6.5 §4.8.3; QEMU docs/specs/acpi_hw_reduced_hotplug.rst.
 
 use super::interrupt;
 use crate::machine::{
@@ -15,6 +15,7 @@ use crate::machine::{
 use std::sync::OnceLock;
 
 const BUTTON: u16 = 1 << 8;
+const EVENT_POWER_DOWN: u32 = 1 << 1;
 const CONTROL_IS_OURS: u16 = 1 << 0;
 const SLEEP: u16 = 1 << 13;
 const REDUCED_SLEEP: u8 = 1 << 5;
@@ -30,8 +31,17 @@ fn power() -> Option<&'static Power> {
 
 /// Reads ACPI's tables, whose root is at `root` if the loader says so, and watches the button.
 pub fn initialize(root: Option<u64>) {
-    let power = POWER.get_or_init(|| acpi::read(&Mapped, root));
-    let Some(power) = power.filter(|power| power.control != 0 && power.enable != 0) else { return };
+    let Some(power) = POWER.get_or_init(|| acpi::read(&Mapped, root)) else { return };
+    if power.control != 0 && power.enable != 0 {
+        enable_button(power);
+        interrupt::enable_line(power.line);
+    } else if let Some(device) = power.event_device {
+        interrupt::enable_line(device.line);
+    }
+}
+
+/// Takes the fixed registers over from the firmware, and enables the button's event.
+fn enable_button(power: &Power) {
     // SAFETY: the registers that the tables name; no interrupt of theirs does more than end a sleep.
     unsafe {
         if power.hand_over.0 != 0 && read16(power.control) & CONTROL_IS_OURS == 0 {
@@ -41,17 +51,27 @@ pub fn initialize(root: Option<u64>) {
         write16(power.status, BUTTON);
         write16(power.enable, BUTTON);
     }
-    interrupt::enable_line(power.line);
 }
 
 /// Whether the button's interrupt arrives at `vector`.
 pub fn is_line_of(vector: u32) -> bool {
-    power().is_some_and(|power| power.enable != 0 && interrupt::vector_of(power.line) == vector)
+    let line = |power: &Power| match power.event_device {
+        Some(device) => Some(device.line),
+        None => (power.enable != 0).then_some(power.line),
+    };
+    power().and_then(line).is_some_and(|line| interrupt::vector_of(line) == vector)
 }
 
 /// Whether the button was pressed since it was asked for last.
 pub fn is_button_pressed() -> bool {
-    let Some(power) = power().filter(|power| power.status != 0) else { return false };
+    let Some(power) = power() else { return false };
+    if let Some(register) = power.event_device.and_then(|device| map_device(device.select, 4)) {
+        // SAFETY: the register that the byte code names, mapped; reading it only makes it forget.
+        return unsafe { register.cast::<u32>().read_volatile() } & EVENT_POWER_DOWN != 0;
+    }
+    if power.status == 0 {
+        return false;
+    }
     // SAFETY: the status register that the tables name; writing a bit back clears it.
     unsafe {
         let is_pressed = read16(power.status) & BUTTON != 0;

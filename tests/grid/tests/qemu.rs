@@ -54,7 +54,7 @@ macro_rules! every_machine {
             pc: $($behaviour)* idle power_button control_alt_delete;
             microvm: $($behaviour)* idle;
             q35_kvm: $($behaviour)* idle power_button control_alt_delete;
-            microvm_kvm: $($behaviour)* idle;
+            microvm_kvm: $($behaviour)* idle power_button;
             microvm_console: hello panic echo;
             disk_bios: $($behaviour)* idle power_button;
             disk_uefi: $($behaviour)* idle power_button;
