@@ -26,7 +26,7 @@ pub mod writer;
 
 /// The header of a channel in shared memory: eight words of 64 bits, then the elements.
 ///
-/// Source: Muen `components/libmuchannel/src/muchannel.ads`, after "SHMStream Version 2 IPC Interface" (R. Dorn, 2013).
+/// Source: Muen `doc/shmstream/shmstream2.tex` and `components/libmuchannel/src/muchannel.ads`.
 pub mod channel {
     /// "SHMStream20=", decoded from base64: what the first word must be.
     pub const MARKER: u64 = 0x4873_12b6_b79a_9b6d;
