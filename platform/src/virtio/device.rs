@@ -38,6 +38,9 @@ const EXIT_USAGE: i32 = 64;
 /// Longest sleep on a disk at once, in nanoseconds: an interrupt that never comes costs no more.
 const DISK_SLEEP_NS: u64 = 10_000_000;
 
+/// How long an image that ends waits for its last frames to be sent, in nanoseconds. QEMU sends none once it stops.
+const FINISH_NS: u64 = 10_000_000;
+
 /// Ports and memory of this machine.
 struct Machine;
 
@@ -158,6 +161,17 @@ pub fn print(text: &[u8]) {
     }
     if let Some(console) = &mut devices().console {
         console.send(text);
+    }
+}
+
+/// Has every card send what it was given, for as long as [`FINISH_NS`] at most.
+pub fn finish() {
+    let end = clock::monotonic() + FINISH_NS;
+    for mut card in cards() {
+        // SAFETY: the cards live for ever, and whoever ends the image uses none any more.
+        while !unsafe { card.as_mut() }.finish() && clock::monotonic() < end {
+            std::hint::spin_loop();
+        }
     }
 }
 

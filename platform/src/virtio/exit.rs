@@ -22,9 +22,9 @@ static ENDING: AtomicBool = AtomicBool::new(false);
 
 /// Ends the virtual machine.
 pub fn exit(status: i32) -> ! {
-    // What was sent last goes out; once, for a device that is at fault may end the image again.
+    // What was sent last goes out; once, for what is used here may end the image again.
     if !ENDING.swap(true, Relaxed) {
-        device::arm();
+        device::finish();
     }
     let _ = writeln!(Console, "exit status {status}");
     power::off();

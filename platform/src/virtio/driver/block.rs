@@ -256,6 +256,15 @@ impl Block {
     }
 }
 
+/// On the host a device is gone when its test is.
+#[cfg(skerry_target = "host")]
+impl Drop for Block {
+    fn drop(&mut self) {
+        // SAFETY: `new` has allocated it with this layout.
+        unsafe { std::alloc::dealloc(self.request.cast().as_ptr(), Layout::new::<Request>()) };
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

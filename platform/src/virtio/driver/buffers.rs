@@ -55,3 +55,13 @@ impl Buffers {
         unsafe { self.memory.as_ptr().add(usize::from(index) * BUFFER + offset) }
     }
 }
+
+/// On the host a device is gone when its test is.
+#[cfg(skerry_target = "host")]
+impl Drop for Buffers {
+    fn drop(&mut self) {
+        let layout = Layout::from_size_align(usize::from(self.count) * BUFFER, BUFFER);
+        // SAFETY: `new` has allocated it with this layout.
+        unsafe { std::alloc::dealloc(self.memory.as_ptr(), layout.expect("it was good for `new`")) };
+    }
+}

@@ -266,6 +266,12 @@ impl Net {
         }
     }
 
+    /// Before the image ends: rings the bell. Whether the device has sent everything; one at fault will send no more.
+    pub fn finish(&mut self) -> bool {
+        self.flush();
+        self.transmit.reclaim().is_err() || self.transmit.ring.free_count() == self.transmit.ring.usable()
+    }
+
     /// Before the image sleeps: rings the bell, and asks for an interrupt with the next frame. Whether none is there already.
     pub fn arm(&mut self) -> bool {
         self.flush();

@@ -371,6 +371,16 @@ impl Ring {
     }
 }
 
+/// On the host a device is gone when its test is.
+#[cfg(skerry_target = "host")]
+impl Drop for Ring {
+    fn drop(&mut self) {
+        let layout = Layout::from_size_align(Self::bytes(self.size), PAGE).expect("it was good for `new`");
+        // SAFETY: `new` has allocated it with this layout.
+        unsafe { std::alloc::dealloc(self.memory.as_ptr(), layout) };
+    }
+}
+
 /// Whether counting from `old` to `new` passes the one after `event`, in a circle of 65536 (VIRTIO 1.2 §2.7.7.2).
 fn crosses(event: u16, new: u16, old: u16) -> bool {
     new.wrapping_sub(event).wrapping_sub(1) < new.wrapping_sub(old)
