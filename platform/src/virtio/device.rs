@@ -35,8 +35,11 @@ use std::{
 /// Exit status of an image whose command line is wrong, as of one whose configuration is.
 const EXIT_USAGE: i32 = 64;
 
-/// Longest sleep on a disk at once, in nanoseconds: an interrupt that never comes costs no more.
-const DISK_SLEEP_NS: u64 = 10_000_000;
+/// How long the image sleeps until it looks at a disk again, in nanoseconds.
+const DISK_SLEEP_NS: u64 = 100_000;
+
+/// How often the interrupts of several cards are acknowledged in a row; cards that raise them faster keep the image awake.
+const DISARM_ROUNDS: u32 = 8;
 
 /// How long an image that ends waits for its last frames to be sent, in nanoseconds. QEMU sends none once it stops.
 const FINISH_NS: u64 = 10_000_000;
@@ -131,13 +134,14 @@ pub fn open(name: &str, device_type: u32) -> Result<(usize, Entry), OpenError> {
     let Device::Found(transport) = std::mem::replace(slot, Device::Missing) else {
         return Err(OpenError::Busy(name.into()));
     };
-    let line = transport.interrupt_line();
     match transport.kind() {
         Kind::Net => {
+            let line = transport.interrupt_line();
             let card = Net::new(transport).map_err(unusable)?;
             entry.properties[..6].copy_from_slice(&card.mac().unwrap_or_else(random_address));
             entry.properties[6..8].copy_from_slice(&card.mtu().to_le_bytes());
             *slot = Device::Net(NonNull::from(Box::leak(Box::new(card))));
+            interrupt::enable_line(line.unwrap_or(0));
         }
         Kind::Console => unreachable!("the manifest names none"),
         Kind::Block => {
@@ -146,9 +150,6 @@ pub fn open(name: &str, device_type: u32) -> Result<(usize, Entry), OpenError> {
             entry.properties[8..10].copy_from_slice(&(disk.block_size() as u16).to_le_bytes());
             *slot = Device::Disk(NonNull::from(Box::leak(Box::new(disk))));
         }
-    }
-    if let Some(line) = line {
-        interrupt::enable_line(line);
     }
     Ok((handle, entry))
 }
@@ -183,10 +184,20 @@ pub fn arm() -> bool {
 }
 
 /// Lets every card take its interrupt back.
+///
+/// Lines of one interrupt controller have one way to the next: it sees another only after all were down at once. So several
+/// cards are asked until none has anything; what comes later rings anew.
 pub fn disarm() {
-    for mut card in cards() {
-        // SAFETY: as in `arm`.
-        unsafe { card.as_mut() }.disarm().unwrap_or_else(|violation| stop("network card", violation));
+    let several = cards().nth(1).is_some();
+    for _ in 0..DISARM_ROUNDS {
+        let raised = cards().filter(|card| {
+            // SAFETY: as in `arm`.
+            let outcome = unsafe { &mut *card.as_ptr() }.disarm();
+            outcome.unwrap_or_else(|violation| stop("network card", violation))
+        });
+        if raised.count() == 0 || !several {
+            break;
+        }
     }
 }
 
@@ -358,7 +369,7 @@ impl Disk {
     }
 }
 
-/// Sleeps until an interrupt, or a little; false after [`BLOCK_SECONDS`].
+/// Sleeps a little, or until a card has something; false after [`BLOCK_SECONDS`].
 fn patience() -> impl FnMut() -> bool {
     let end = clock::monotonic() + BLOCK_SECONDS * 1_000_000_000;
     move || {

@@ -8,7 +8,7 @@
 use super::limits::{BLOCK_LOOKS, BLOCK_MAX, BLOCK_QUEUE_SIZE, SECTOR};
 use super::{
     ring::{Ring, Violation},
-    transport::{Refusal, Transport, check_interrupt, configuration, feature, negotiate, queue_size, start},
+    transport::{Refusal, Transport, configuration, feature, negotiate, queue_size, start},
 };
 use std::{
     alloc::{Layout, alloc_zeroed},
@@ -141,8 +141,8 @@ impl Block {
         self.read_only
     }
 
-    /// Reads the block at `offset` bytes. `sleep` returns after the device's interrupt, or some time, and is false when it has been
-    /// long enough.
+    /// Reads the block at `offset` bytes. `sleep` returns after a little time, and is false when it has been long
+    /// enough.
     pub fn read(
         &mut self,
         offset: u64,
@@ -199,7 +199,8 @@ impl Block {
         }
     }
 
-    /// Waits until the device is done with the request: looks a while, and then sleeps.
+    /// Waits until the device is done with the request: looks a while, and then between sleeps. It is never asked for an
+    /// interrupt: one that is late would keep its line raised, with nobody there to acknowledge it.
     fn complete(&mut self, sleep: &mut dyn FnMut() -> bool) -> Result<(), Failure> {
         for _ in 0..BLOCK_LOOKS {
             if self.ring.take()?.is_some() {
@@ -207,18 +208,15 @@ impl Block {
             }
             std::hint::spin_loop();
         }
-        loop {
-            self.silent = self.ring.arm() && !sleep();
-            self.ring.disarm();
-            check_interrupt(&mut *self.transport)?;
+        let mut patient = true;
+        while patient {
+            patient = sleep();
             if self.ring.take()?.is_some() {
-                self.silent = false;
                 return Ok(());
             }
-            if self.silent {
-                return Err(Failure::Silent);
-            }
         }
+        self.silent = true;
+        Err(Failure::Silent)
     }
 
     /// Gives the device the one request.

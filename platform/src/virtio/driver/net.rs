@@ -278,8 +278,8 @@ impl Net {
         self.receive.ring.arm()
     }
 
-    /// After the image slept: ends the interrupt, and asks for no more.
-    pub fn disarm(&mut self) -> Result<(), Violation> {
+    /// After the image slept: ends the interrupt, and asks for no more. Whether there was one.
+    pub fn disarm(&mut self) -> Result<bool, Violation> {
         self.receive.ring.disarm();
         check_interrupt(&mut *self.transport)
     }
@@ -549,9 +549,9 @@ mod tests {
     #[test]
     fn a_device_that_gave_up_is_noticed_when_it_interrupts() {
         let (mut net, host) = device(MODERN);
-        assert_eq!(net.disarm(), Ok(()));
+        assert_eq!(net.disarm(), Ok(false));
         host.borrow_mut().interrupt = 3;
-        assert_eq!(net.disarm(), Ok(()), "another configuration is none of ours");
+        assert_eq!(net.disarm(), Ok(true), "another configuration is none of ours");
         host.borrow_mut().interrupt = 3;
         host.borrow_mut().status |= status::NEEDS_RESET;
         assert_eq!(net.disarm(), Err(Violation::GaveUp));

@@ -174,10 +174,14 @@ pub fn start(transport: &mut dyn Transport, features: u64) {
     transport.set_status(status::ACKNOWLEDGE | status::DRIVER | agreed | status::DRIVER_OK);
 }
 
-/// Ends a device's interrupt, and looks whether it was to say that the device has given up.
-pub fn check_interrupt(transport: &mut dyn Transport) -> Result<(), Violation> {
-    let changed = transport.acknowledge_interrupt() & interrupt::CONFIGURATION != 0;
-    if changed && transport.status() & status::NEEDS_RESET != 0 { Err(Violation::GaveUp) } else { Ok(()) }
+/// Ends a device's interrupt, and looks whether it was to say that the device has given up. Whether there was one.
+pub fn check_interrupt(transport: &mut dyn Transport) -> Result<bool, Violation> {
+    let interrupt = transport.acknowledge_interrupt();
+    let changed = interrupt & interrupt::CONFIGURATION != 0;
+    if changed && transport.status() & status::NEEDS_RESET != 0 {
+        return Err(Violation::GaveUp);
+    }
+    Ok(interrupt != 0)
 }
 
 /// Reads `N` bytes of a device's configuration, all of one generation.

@@ -1,10 +1,11 @@
 //! A DNS image at work: what it is started with, the way in, and what it printed.
 
+use crate::machine::{self, Network};
 use std::{
     ffi::OsString,
     fs,
     net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
     thread::sleep,
@@ -19,7 +20,7 @@ const READY: &str = "INFO dns::service: serving ";
 
 /// What to start.
 pub struct Setup<'a> {
-    /// `spt` or `hvt`.
+    /// `spt`, `hvt`, or a machine of QEMU's.
     pub target: &'a str,
     /// What is on the block device; nothing for the image with content of its own.
     pub archive: Option<Vec<u8>>,
@@ -42,46 +43,58 @@ impl<'a> Setup<'a> {
 
     /// Starts it with a port of the loopback interface as the way in.
     pub fn publish(self) -> Guest {
-        let address = free_address();
-        let network = ["udp", "tcp"].map(|protocol| format!("--publish={address}:53/{protocol}"));
-        self.start(&network, address)
+        self.start(&Network::Publish(free_address()))
     }
 
     /// Starts it with one end of a packet socket for a network interface; the other end is ours.
     pub fn attach(self, interface: i32) -> Guest {
-        self.start(&[format!("--net:service=@{interface}")], SocketAddr::from(([0, 0, 0, 0], 0)))
+        self.start(&Network::Attach(interface))
     }
 
-    fn start(self, network: &[String], address: SocketAddr) -> Guest {
+    fn start(self, network: &Network) -> Guest {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let directory = PathBuf::from(variable("SKERRY_IMAGES"));
         let file = |what: &str| directory.join(format!("grid-dns-{}-{number}.{what}", std::process::id()));
         let (disk, log) = (file("disk"), file("log"));
-        let mut command = Command::new(variable("SKERRY_TENDER"));
-        command.args(std::env::var_os("SKERRY_TENDER_OPTION"));
-        command.arg(format!("--mem={}", self.memory));
-        let image = match &self.archive {
-            Some(archive) => {
-                fs::write(&disk, archive).expect("the images' directory is writable");
-                command.arg(format!("--block:storage={}", disk.display()));
-                directory.join(format!("dns.{}", self.target))
-            }
-            None => directory.join(format!("example/dns.{}", self.target)),
+        let disk_file = self.archive.as_ref().map(|archive| {
+            fs::write(&disk, archive).expect("the images' directory is writable");
+            disk.as_path()
+        });
+        let name = if self.archive.is_some() { "dns" } else { "example/dns" };
+        let image = |back_end: &str| directory.join(format!("{name}.{back_end}"));
+        let machine = image("virtio");
+        let mut command =
+            machine::command(self.target, self.memory, network, disk_file, &machine, self.arguments)
+                .unwrap_or_else(|| self.tender(network, disk_file, &image(self.target)));
+        let address = match network {
+            Network::Publish(address) => *address,
+            Network::Attach(_) => SocketAddr::from(([0, 0, 0, 0], 0)),
         };
         let output = fs::File::create(&log).expect("the images' directory is writable");
         let errors = output.try_clone().expect("it is open");
         let process = command
-            .args(network)
-            .arg("--")
-            .arg(image)
-            .args(self.arguments)
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(errors)
             .spawn()
-            .expect("the tender starts");
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
         Guest { process, address, disk, log }
+    }
+
+    fn tender(&self, network: &Network, disk: Option<&Path>, image: &Path) -> Command {
+        let mut command = Command::new(variable("SKERRY_TENDER"));
+        command.args(std::env::var_os("SKERRY_TENDER_OPTION"));
+        command.arg(format!("--mem={}", self.memory));
+        match network {
+            Network::Publish(address) => {
+                command.args(["udp", "tcp"].map(|protocol| format!("--publish={address}:53/{protocol}")))
+            }
+            Network::Attach(socket) => command.arg(format!("--net:service=@{socket}")),
+        };
+        command.args(disk.map(|disk| format!("--block:storage={}", disk.display())));
+        command.arg("--").arg(image).args(self.arguments);
+        command
     }
 }
 

@@ -1,4 +1,5 @@
-//! The whole path: the DNS image on every target, asked from outside. The tests are named "spt::answers_over_tcp".
+//! The whole path: the DNS image on every target, asked from outside. The tests are named "spt::answers_over_tcp",
+//! "microvm::answers_over_udp".
 //!
 //! They need images and the tender, which `cargo xtask test` builds first; a plain `cargo test` shows them as ignored.
 //! No root: the way in is a port of the loopback interface, or a packet socket whose other end the test holds.
@@ -8,6 +9,7 @@
 mod every_target;
 mod client;
 mod guest;
+mod machine;
 mod wire;
 
 use client::{Answer, Connection, ask_udp, query};
@@ -250,4 +252,21 @@ every_target! {
     bad_arguments_are_refused bad_zones_are_named_and_the_others_served
     a_damaged_archive_is_served_up_to_the_damage without_a_zone_it_ends a_thousand_records_in_8_mib a_million_records_in_80_mib
     exhausted_memory_drops_queries_and_nothing_else
+}
+
+macro_rules! every_machine {
+    ($($behaviour:ident)*) => {
+        grid! {
+            q35: $($behaviour)*;
+            pc: $($behaviour)*;
+            microvm: $($behaviour)*;
+            microvm_legacy: $($behaviour)*;
+            q35_kvm: $($behaviour)*;
+            microvm_kvm: $($behaviour)*;
+        }
+    };
+}
+
+every_machine! {
+    answers_over_udp answers_over_tcp answers_from_content_of_its_own answers_ping_and_datagrams_on_a_wire
 }
