@@ -5,65 +5,30 @@
 
 #[macro_use]
 mod every_target;
+mod peer;
 
+use peer::{GUEST, Wire, asks, connect, must_answer, must_connect, run};
 use runtime::{
-    network::{Device, Fixed, Network, Received, Settings, Source, SystemClock, TcpOptions, TcpStream},
-    resolver::{LookupError, Resolver, kind},
+    network::{Network, TcpStream},
+    resolver::Resolver,
 };
 use rustix::{
-    io::{Errno, FdFlags, fcntl_setfd, read, write},
+    io::{FdFlags, fcntl_setfd},
     net::{AddressFamily, SocketFlags, SocketType, socketpair},
 };
 use std::{
-    future::Future,
-    net::Ipv4Addr,
-    os::fd::{AsRawFd, OwnedFd},
+    os::fd::AsRawFd,
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::Mutex,
     time::{Duration, Instant},
 };
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    task::{LocalSet, spawn_local},
-    time::{sleep, timeout},
-};
+use tokio::{task::spawn_local, time::sleep};
 
-const GUEST: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 2);
-const OURS: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
 /// Connections that are tried at a time.
 const AT_ONCE: usize = 200;
 /// Two such floods at once would only measure each other.
 static ALONE: Mutex<()> = Mutex::new(());
-/// What a connection gets to open; the image drops what it has no memory for.
-const PATIENCE: Duration = Duration::from_millis(200);
-
-/// The other end of the guest's interface.
-struct Wire(OwnedFd);
-
-impl Device for Wire {
-    fn mac(&self) -> [u8; 6] {
-        [2, 0, 0, 0, 0, 9]
-    }
-
-    fn mtu(&self) -> usize {
-        1_500
-    }
-
-    fn receive(&mut self, frame: &mut [u8]) -> Option<Received> {
-        match read(&self.0, frame) {
-            Ok(0) => panic!("the image has ended"),
-            Ok(length) => Some(length.into()),
-            Err(Errno::AGAIN) => None,
-            Err(error) => panic!("the image's interface: {error}"),
-        }
-    }
-
-    fn transmit(&mut self, frame: &[u8]) {
-        // A full socket drops, as a wire does.
-        let _ = write(&self.0, frame);
-    }
-}
 
 /// The DNS image with its example zone, at work.
 struct Guest(Child);
@@ -100,68 +65,6 @@ impl Drop for Guest {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// Runs `test` with a network that reaches the guest.
-fn run<F: Future<Output = ()>>(wire: Wire, test: impl FnOnce(Network) -> F) {
-    let executor = tokio::runtime::Builder::new_current_thread().enable_time().build();
-    LocalSet::new().block_on(&executor.expect("an executor"), async {
-        let fixed = Fixed { address: OURS, prefix: 24, gateway: None };
-        let settings = Settings { ipv4: Source::Fixed(fixed), ipv6: Source::Off, dns: vec![GUEST.into()] };
-        let network = Network::new(Box::new(wire), Box::new(SystemClock), platform::entropy::fill, settings);
-        spawn_local(drive(network.clone()));
-        test(network).await;
-    });
-}
-
-async fn drive(network: Network) {
-    loop {
-        let turn = network.turn();
-        if turn.quiet && turn.drained {
-            sleep(Duration::from_millis(1)).await;
-        } else {
-            tokio::task::yield_now().await;
-        }
-    }
-}
-
-/// A question over UDP that was not asked before, which the image must answer.
-async fn must_answer(resolver: &Resolver, number: usize) {
-    let mut outcome = resolver.lookup(&format!("h{number}.example.org"), kind::A).await;
-    for _ in 0..4 {
-        // The machine may be busy with other things.
-        if outcome.as_ref().err() == Some(&LookupError::NoAnswer) {
-            outcome = resolver.lookup(&format!("h{number}.example.org"), kind::A).await;
-        }
-    }
-    assert_eq!(outcome.err(), Some(LookupError::NoSuchName), "question {number}");
-}
-
-/// A question over a connection. Whether it was answered.
-async fn asks(stream: &mut TcpStream) -> bool {
-    let query = b"\0\x21\x12\x34\0\0\0\x01\0\0\0\0\0\0\x03www\x07example\x03org\0\0\x01\0\x01";
-    let mut answer = [0; 4];
-    let exchange = async {
-        stream.write_all(query).await?;
-        stream.read_exact(&mut answer).await
-    };
-    matches!(timeout(Duration::from_secs(20), exchange).await, Ok(Ok(_)))
-}
-
-async fn connect(network: &Network) -> Option<TcpStream> {
-    let options =
-        TcpOptions { receive_buffer: 512, send_buffer: 128, idle_timeout: None, ..TcpOptions::default() };
-    timeout(PATIENCE, TcpStream::connect(network, (GUEST, 53).into(), options)).await.ok()?.ok()
-}
-
-/// A connection that must open, on a machine that may be busy with other things.
-async fn must_connect(network: &Network) -> TcpStream {
-    for _ in 0..50 {
-        if let Some(stream) = connect(network).await {
-            return stream;
-        }
-    }
-    panic!("there is no room for a connection");
 }
 
 /// Attempts so many connections and keeps those that open.

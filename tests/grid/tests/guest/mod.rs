@@ -4,6 +4,7 @@ mod disk;
 #[allow(dead_code, reason = "the tender's tests have no machine of QEMU's")]
 pub mod qemu;
 mod tender;
+pub mod xen;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt};
 use std::{
@@ -35,7 +36,7 @@ const BOOT_DISK: &str = "boot";
 
 /// A grid image at work.
 pub struct Guest {
-    process: Process,
+    process: Option<Process>,
     /// What it printed as long as somebody waited for it.
     printed: Vec<u8>,
     machine: Option<qemu::Machine>,
@@ -73,6 +74,9 @@ impl Guest {
         let mut content = vec![0; BLOCK * BLOCKS];
         content[..16].copy_from_slice(b"the first block.");
         fs::write(&disk, content).expect("the images' directory is writable");
+        if target == "xen" {
+            return Self::in_domain(disk, image, arguments);
+        }
         let ((service, guest_service), (management, guest_management)) = match machine {
             None => (interface(), interface()),
             Some(_) => (qemu::interface(), qemu::interface()),
@@ -88,21 +92,27 @@ impl Guest {
             None => tender::command(&attached),
             Some(machine) => machine.command(&attached),
         };
-        let process = Process(start(&mut command));
+        let process = Some(Process::Child(Running(start(&mut command))));
         Self { process, printed: Vec::new(), machine, service, management, disk, image }
+    }
+
+    fn in_domain(disk: PathBuf, image: PathBuf, arguments: &[&str]) -> Self {
+        let [service, management] = xen::interfaces();
+        let domain = xen::start(&disk, &image, arguments);
+        let process = Some(Process::Domain(domain));
+        Self { process, printed: Vec::new(), machine: None, service, management, disk, image }
     }
 
     /// Reads what it prints up to `text`.
     #[track_caller]
     pub fn wait_for(&mut self, text: &str) {
-        let output = self.process.0.stdout.as_mut().expect("it is piped");
+        let process = self.process.as_mut().expect("it is not finished");
         let mut byte = [0];
         while !self.printed.ends_with(text.as_bytes()) {
-            let count = output.read(&mut byte).expect("it is open");
+            let count = process.output().read(&mut byte).expect("it is open");
             if count == 0 {
-                let mut errors = String::new();
-                let _ = self.process.0.stderr.as_mut().map(|stderr| stderr.read_to_string(&mut errors));
-                panic!("no '{text}' in:\n{}{errors}", String::from_utf8_lossy(&self.printed));
+                let printed = String::from_utf8_lossy(&self.printed);
+                panic!("no '{text}' in:\n{printed}{}", process.errors());
             }
             self.printed.extend_from_slice(&byte);
         }
@@ -111,34 +121,21 @@ impl Guest {
     /// Waits for the end, and returns what was printed.
     #[track_caller]
     pub fn finish(mut self) -> (Option<i32>, String) {
-        let end = Instant::now() + PATIENCE;
-        let status = loop {
-            match self.process.0.try_wait().expect("it is our child") {
-                Some(status) => break Some(status),
-                None if Instant::now() > end => break None,
-                None => std::thread::sleep(Duration::from_millis(1)),
-            }
+        let printed = std::mem::take(&mut self.printed);
+        let outcome = match self.process.take().expect("it is not finished") {
+            Process::Child(child) => finish_child(child, printed, self.machine.is_some()),
+            Process::Domain(domain) => domain.finish(printed),
         };
-        let _ = self.process.0.kill();
         let _ = fs::remove_file(&self.disk);
         let _ = fs::remove_file(self.disk.with_extension(BOOT_DISK));
-        let (mut stdout, mut stderr) = (std::mem::take(&mut self.printed), Vec::new());
-        let streams = (self.process.0.stdout.take(), self.process.0.stderr.take());
-        let (mut output, mut errors) = (streams.0.expect("it is piped"), streams.1.expect("it is piped"));
-        output.read_to_end(&mut stdout).and_then(|_| errors.read_to_end(&mut stderr)).expect("it is open");
-        let Some(status) = status else {
-            panic!("still running after {PATIENCE:?}; it printed:\n{}", String::from_utf8_lossy(&stdout));
-        };
-        match &self.machine {
-            None => (status.code(), String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned()),
-            Some(_) => qemu::outcome(&stdout, &stderr),
-        }
+        outcome
     }
 
     /// Time of a processor that it has had, in hundredths of a second.
     #[allow(dead_code, reason = "the tender's tests measure more finely")]
     pub fn spent(&self) -> u64 {
-        let path = format!("/proc/{}/stat", self.process.0.id());
+        let Some(Process::Child(child)) = &self.process else { panic!("it is no process of this host") };
+        let path = format!("/proc/{}/stat", child.0.id());
         let text = fs::read_to_string(path).expect("it runs");
         // Source: proc(5): utime and stime, fields 14 and 15, behind a name that may have spaces.
         let (_, fields) = text.rsplit_once(')').expect("the name is in parentheses");
@@ -151,6 +148,13 @@ impl Guest {
     pub fn command_monitor(&self, command: &str) {
         self.machine.as_ref().expect("a machine of QEMU's").command_monitor(command);
     }
+
+    /// Asks the domain to end, as an operator of Xen's does.
+    #[allow(dead_code, reason = "others are no domains")]
+    pub fn shut_down(&self) {
+        let Some(Process::Domain(domain)) = &self.process else { panic!("it is no domain") };
+        domain.shut_down();
+    }
 }
 
 /// Memory of the image on `target`, or of its machine where firmware takes a part.
@@ -158,13 +162,63 @@ pub fn memory_mib(target: &str) -> usize {
     qemu::Machine::named(target).map_or(MEMORY_MIB, |machine| machine.memory_mib())
 }
 
-/// What runs the image. A test that fails does not leave it behind.
-struct Process(Child);
+/// What runs the image.
+enum Process {
+    Child(Running),
+    Domain(xen::Domain),
+}
 
-impl Drop for Process {
+impl Process {
+    fn output(&mut self) -> &mut dyn Read {
+        match self {
+            Self::Child(child) => child.0.stdout.as_mut().expect("it is piped"),
+            Self::Domain(domain) => &mut domain.console,
+        }
+    }
+
+    /// What else it said, once it has ended.
+    fn errors(&mut self) -> String {
+        let mut errors = String::new();
+        if let Self::Child(child) = self {
+            let _ = child.0.stderr.as_mut().map(|stderr| stderr.read_to_string(&mut errors));
+        }
+        errors
+    }
+}
+
+/// A program that runs an image. A test that fails does not leave it behind.
+struct Running(Child);
+
+impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+#[track_caller]
+fn finish_child(mut child: Running, mut stdout: Vec<u8>, in_qemu: bool) -> (Option<i32>, String) {
+    let child = &mut child.0;
+    let end = Instant::now() + PATIENCE;
+    let status = loop {
+        match child.try_wait().expect("it is our child") {
+            Some(status) => break Some(status),
+            None if Instant::now() > end => break None,
+            None => std::thread::sleep(Duration::from_millis(1)),
+        }
+    };
+    let _ = child.kill();
+    let mut stderr = Vec::new();
+    let (output, errors) = (child.stdout.take(), child.stderr.take());
+    let (mut output, mut errors) = (output.expect("it is piped"), errors.expect("it is piped"));
+    output.read_to_end(&mut stdout).and_then(|_| errors.read_to_end(&mut stderr)).expect("it is open");
+    let Some(status) = status else {
+        panic!("still running after {PATIENCE:?}; it printed:\n{}", String::from_utf8_lossy(&stdout));
+    };
+    if in_qemu {
+        qemu::outcome(&stdout, &stderr)
+    } else {
+        (status.code(), String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned())
     }
 }
 
