@@ -7,7 +7,7 @@
 //! Debian's packages of kernel and C library, and this workspace, cargo's registry and, for the standard library, Debian's
 //! copy of it, which is of another version than the compiler: close enough for a count.
 //! Modules count by their main source file, without lines with code. Not counted on either side: QEMU; on Linux's besides
-//! busybox, the modules' headers, and NSD with its ten libraries but libc, of which Debian's mirrors have no debug packages
+//! busybox, the modules' headers, and NSD with all of its libraries but libc, of which Debian's mirrors have no debug packages
 //! and not every one the sources.
 
 use std::fs;
