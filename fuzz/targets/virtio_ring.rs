@@ -108,7 +108,8 @@ impl Card {
             }
             _ => {
                 self.broken = true;
-                misbehave(input, &mut self.host.borrow_mut(), usize::from(input.byte() & 1));
+                let queue = usize::from(input.byte() & 1);
+                misbehave(input, &mut self.host.borrow_mut(), queue);
                 true
             }
         }
@@ -195,7 +196,8 @@ fn block(input: &mut Input<'_>) {
                 broken = true;
                 misbehave(input, &mut host, 0);
             } else if let Some(chain) = host.take(0) {
-                let bytes = input.bytes(usize::from(input.byte()));
+                let length = usize::from(input.byte());
+                let bytes = input.bytes(length);
                 let written = if broken { 0 } else { chain.write(&bytes) };
                 host.give_back(0, chain.head.into(), written);
             }
