@@ -32,7 +32,7 @@ usage: cargo xtask COMMAND
   run SERVICE [--on TARGET] [--content DIR] [--config FILE]
       [--publish ADDR:PORT:GUESTPORT[/udp|/tcp]]... [--memory MIB] [-- ARGUMENTS]
                       build the image and run it here, without root. TARGET is spt (if none), hvt, qemu, microvm,
-                      disk-bios, disk-uefi, or xen on a Xen host
+                      disk-bios, disk-uefi, or xen (this host's, or one in QEMU)
   bench dns [--only ROW]... [--seconds N] [--rounds N]
                       measure the DNS image beside the floor, NSD and Knot; needs root.
                       `bench --help` lists the rows
