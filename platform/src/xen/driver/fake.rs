@@ -31,6 +31,12 @@ impl Host {
         Rc::default()
     }
 
+    /// Whether there is such a grant, for writing if need be.
+    pub fn is_granted(&self, reference: u32, writes: bool) -> bool {
+        let index = reference.checked_sub(FIRST_GRANT).map(|index| index as usize);
+        index.and_then(|index| self.pages.get(index)).is_some_and(|(_, writable)| *writable || !writes)
+    }
+
     /// The start of the page behind a grant. Panics where a real back end would get an error.
     fn page(&self, reference: u32, writes: bool) -> *mut u8 {
         let index = reference.checked_sub(FIRST_GRANT).expect("a grant");

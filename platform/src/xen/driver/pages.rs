@@ -15,7 +15,7 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// Zeroed pages, granted to `backend`. They are never given back: nobody can take a page from a domain that holds it.
+    /// Zeroed pages, granted to `backend`. An image never gives them back: nobody can take a page from a domain that holds it.
     pub fn new(backend: &mut dyn Backend, count: u16, writable: bool) -> Result<Self, NoPages> {
         let layout = Layout::from_size_align(usize::from(count) * PAGE, PAGE).map_err(|_| NoPages)?;
         assert!(count > 0, "at least one page");
@@ -58,5 +58,16 @@ impl Pages {
         );
         // SAFETY: the range lies within the allocation, as just checked.
         unsafe { self.memory.as_ptr().add(index * PAGE + offset) }
+    }
+}
+
+/// A build for the host has nobody who could still reach them, and makes many.
+#[cfg(skerry_target = "host")]
+impl Drop for Pages {
+    fn drop(&mut self) {
+        if let Ok(layout) = Layout::from_size_align(self.references.len() * PAGE, PAGE) {
+            // SAFETY: the memory was allocated with this very layout, and what refers to it (`fake`) is gone or not used any more.
+            unsafe { std::alloc::dealloc(self.memory.as_ptr(), layout) };
+        }
     }
 }
