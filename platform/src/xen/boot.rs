@@ -43,6 +43,8 @@ global_asm!(
     sched_op = const hypercall::SCHED_OP,
     event_channel_op = const hypercall::EVENT_CHANNEL_OP,
     shutdown = const hypercall::SHUTDOWN,
+    send = const hypercall::SEND,
+    allocate_unbound = const hypercall::ALLOCATE_UNBOUND,
     crash = const Reason::Crash as u32,
 );
 

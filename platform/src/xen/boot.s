@@ -8,9 +8,12 @@
 .set XEN_LEAVES_END, 0x40010000
 
 .set HYPERCALL_SIZE, 32
+.set ARGUMENT_MAX, 64              # more bytes than any structure that rsi points to
 .set SCHED_OP, {sched_op}
 .set EVENT_CHANNEL_OP, {event_channel_op}
 .set SHUTDOWN, {shutdown}
+.set SEND, {send}
+.set ALLOCATE_UNBOUND, {allocate_unbound}
 .set CRASH, {crash}
 .set NO_HYPERCALLS, -38            # ENOSYS
 .set NOT_ALLOWED, -1               # EPERM
@@ -45,7 +48,8 @@ set_up_target:
 
 # A hypercall: its number in r9d, arguments and result as Xen has them. Those that could move memory about (another page in
 # place of a page table) are for the time before the program runs; then the door is closed, and those are left that block, end
-# the domain, and deal with event channels.
+# the domain, raise events, and make an event channel. Xen reads and writes a hypercall's structure with the rights of ring 0, so one that
+# lies among the page tables, or reaches into them, is refused.
 request_of_target:
     cmp eax, {request_seal}
     je 6f
@@ -56,12 +60,22 @@ request_of_target:
     cmp r9d, SCHED_OP
     je 4f
     cmp r9d, EVENT_CHANNEL_OP
+    jne 3f
+    cmp rdi, SEND                       # others name pages that Xen then writes to
     je 4f
-    cmp byte ptr [rip + sealed], 0
+    cmp rdi, ALLOCATE_UNBOUND
+    je 4f
+3:  cmp byte ptr [rip + sealed], 0
     jne 8f
     cmp r9d, 64
     jae 8f
-4:  call hypercall
+4:  lea rax, [rip + __data_end - ARGUMENT_MAX]
+    cmp rsi, rax
+    jb 9f
+    lea rax, [rip + __image_end]
+    cmp rsi, rax
+    jb 8f
+9:  call hypercall
     jmp continue_1
 6:  mov byte ptr [rip + sealed], 1
     jmp continue_1

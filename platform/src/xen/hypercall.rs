@@ -1,7 +1,7 @@
 //! Hypercalls: what Xen does for a domain that asks.
 //!
 //! Xen takes them from ring 0 alone, so each goes through the trap handler (boot.s). Once [`seal`] was called only
-//! [`block_until`], [`shut_down`] and those of event channels are left: nothing that could put another page
+//! [`block_until`], [`shut_down`], [`notify`] and [`allocate_port`] are left: nothing that could put another page
 //! in place of one of ring 0's.
 //!
 //! Source: Xen 4.17 `public/{sched,event_channel,memory,hvm/hvm_op,hvm/params}.h`; numbers of `public/xen.h`.
@@ -86,8 +86,9 @@ pub fn block_until(ports: &[u32], deadline: u64) {
     unsafe { call(SCHED_OP, POLL, (&raw mut argument).cast()) };
 }
 
-const ALLOCATE_UNBOUND: u64 = 6;
-const SEND: u64 = 4;
+/// Commands of [`EVENT_CHANNEL_OP`]: a new channel, and an event.
+pub const ALLOCATE_UNBOUND: u64 = 6;
+pub const SEND: u64 = 4;
 
 /// A new event channel whose other end is `remote`'s to bind.
 pub fn allocate_port(remote: u16) -> Option<u32> {
