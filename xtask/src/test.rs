@@ -109,12 +109,15 @@ fn boot_grid(artefacts: &Artefacts, skipped: &mut Vec<String>) -> Result<(), Fai
 }
 
 /// What the names of tests on QEMU's machines have in common.
-const MACHINES: [&str; 3] = ["q35", "pc::", "microvm"];
+const MACHINES: [&str; 5] = ["q35", "pc::", "microvm", "disk_bios::", "disk_uefi::"];
 
 /// The same rows on machines that QEMU makes, emulated and by KVM.
 fn machine_grid(artefacts: &Artefacts, skipped: &mut Vec<String>) -> Result<(), Failure> {
     if !is_installed("qemu-system-x86_64") {
-        skipped.push("q35, pc, microvm: there is no QEMU; sudo apt-get install qemu-system-x86".into());
+        skipped.push(
+            "q35, pc, microvm, disk_bios, disk_uefi: there is no QEMU; sudo apt-get install qemu-system-x86"
+                .into(),
+        );
         return Ok(());
     }
     let mut test = cargo::cargo(&["test", "--package", "grid", "--test", "qemu", "--test", "dns"]);
