@@ -1,9 +1,10 @@
 //! Ctrl-Alt-Del, which stops the image like the power button: Firecracker has no other way to ask for that.
 //!
-//! Keys are only read when the keyboard's interrupt has ended a sleep. Firecracker sends the codes of set 2; a PC's controller
-//! translates them to set 1.
+//! Keys are only read when the keyboard's interrupt has ended a sleep. Both sets of codes are
+//! understood: a PC's controller translates set 2 to set 1, and another may not.
 //!
-//! Source: Firecracker `src/vmm/src/devices/legacy/i8042.rs`; IBM PS/2 Hardware Interface Technical Reference.
+//! Codes: IBM PS/2 Hardware Interface Technical Reference. Seen with QEMU's keyboard, set 1; that Firecracker's
+//! `SendCtrlAltDel` sends set 2 was not checked against it.
 
 use super::interrupt;
 use crate::machine::port::read8;

@@ -9,7 +9,7 @@
 //! - registrations: none any more. The table of files stays as it is.
 //!
 //! The guest asks for every entry with RWF_NOWAIT, so that it completes within its system call. Where the kernel is too old
-//! (below 6.1, or an interface that knows no RWF_NOWAIT), forbids io_uring (`kernel.io_uring_disabled`, the policy of a
+//! (IORING_SETUP_DEFER_TASKRUN came with 6.1, RWF_NOWAIT for interfaces later), forbids io_uring (`kernel.io_uring_disabled`, the policy of a
 //! container) or lacks restrictions, there is no ring, and the guest reads and writes frame by frame.
 
 use std::ffi::c_void;
