@@ -41,9 +41,10 @@
 //! What is not here: threads, files, signals; TLS, syslog and metrics come later. No unsafe code, no hypervisor, no
 //! protocol above TCP and UDP but DHCP and the resolver's DNS.
 //!
-//! Reading order: [`run`], [`configuration`], [`network`], [`resolver`], `log`, [`limits`].
+//! Reading order: [`run`], [`configuration`], [`network`], [`resolver`], [`connect`], `log`, [`limits`].
 
 pub mod configuration;
+pub mod connect;
 pub mod content;
 mod event_loop;
 pub mod limits;

@@ -49,8 +49,11 @@ pub const CLOSING_SECONDS: u64 = 30;
 /// Linux asks three times.
 pub const NEIGHBOUR_QUESTIONS: u32 = 8;
 
-/// Seconds without an answer until an attempt to connect fails.
+/// Seconds without an answer until an attempt to connect fails, the lookup of the name included.
 pub const CONNECT_SECONDS: u64 = 30;
+
+/// Addresses of a host that are tried until connecting to it fails. They share [`CONNECT_SECONDS`].
+pub const CONNECT_ADDRESSES: usize = 4;
 
 /// Answers a second to packets that nobody asked for: ICMP errors and RSTs (RFC 1812 §4.3.2.8). Beyond it they are dropped
 /// and counted, so that nobody is flooded through us.
