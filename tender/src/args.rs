@@ -1,4 +1,4 @@
-//! The command line: the options of Solo5's tenders, and `--publish`.
+//! The command line: the options of Solo5's tenders, `--publish` and `--outbound`.
 //!
 //! Parsing is pure: nothing is opened here, and names of devices are compared with the manifest later, in
 //! [`devices`](crate::devices). Options end at the first argument that does not start with `-`, or behind `--`; what
@@ -27,6 +27,8 @@ usage: skerry-tender [OPTIONS] [--] IMAGE [GUEST ARGUMENTS]
                                    attach the first network that has no --net to a user-mode network (guest
                                    10.0.2.15/24, gateway 10.0.2.2) and forward ADDRESS:PORT of this host to
                                    GUESTPORT of the guest, for UDP and TCP unless one is named; repeatable
+  --outbound                       let that network also open connections and send datagrams wherever this host can;
+                                   10.0.2.2 is this host's own 127.0.0.1, 10.0.2.3 its name server
   --no-ring                        offer the guest no ring for its networks, where one system call (spt) or exit (hvt)
                                    moves many frames
   --help, --version                print this, or the version, and exit
@@ -61,6 +63,8 @@ pub struct Options {
     pub block_sizes: Vec<(String, u16)>,
     /// Addresses of this host that lead to the guest.
     pub published: Vec<Published>,
+    /// Let the guest reach what this host can reach.
+    pub outbound: bool,
     /// Offer the guest a ring for its networks, if this host can.
     pub ring: bool,
     /// The image's file.
@@ -100,6 +104,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, F
         blocks: Vec::new(),
         block_sizes: Vec::new(),
         published: Vec::new(),
+        outbound: false,
         ring: true,
         image: OsString::new(),
         guest: Vec::new(),
@@ -112,6 +117,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, F
             b"--help" => return Ok(Command::Help),
             b"--version" => return Ok(Command::Version),
             b"--no-ring" => options.ring = false,
+            b"--outbound" => options.outbound = true,
             // The contract also writes the value as an argument of its own.
             b"--publish" => {
                 let value = arguments.next().ok_or_else(|| {
@@ -131,6 +137,11 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, F
 }
 
 impl Options {
+    /// Whether a network is attached to a user-mode network.
+    pub fn user_network(&self) -> bool {
+        self.outbound || !self.published.is_empty()
+    }
+
     fn option(&mut self, argument: &OsStr) -> Result<(), Failure> {
         let unknown = || Failure::usage(format!("unknown option {}; try --help", argument.display()));
         let Some((option, value)) = split_at_equals(argument) else {

@@ -42,7 +42,8 @@
 //! # The user-mode network's process
 //!
 //! It talks to the whole world, so it may receive, send, accept and close, wait, take memory and write to descriptor 2, and
-//! neither open a file nor make a socket or a process. `USER_NETWORK` is the list.
+//! neither open a file nor make a socket or a process. `USER_NETWORK` is the list. With `--outbound` it may also make and
+//! connect sockets of TCP and UDP over IPv4.
 
 use std::collections::BTreeMap;
 
@@ -197,12 +198,25 @@ impl Policy {
     }
 
     /// For the child that carries the user-mode network, once its sockets are bound.
-    pub fn user_network() -> Self {
+    ///
+    /// With `outbound` it may also make sockets of TCP and UDP over IPv4 and connect them. Where to, no filter can see.
+    pub fn user_network(outbound: bool) -> Self {
         let mut policy = Self::default();
         for system_call in USER_NETWORK {
             policy.allow(system_call, &[]);
         }
         policy.allow(libc::SYS_write, &[fd_is(2)]);
+        if outbound {
+            policy.allow(libc::SYS_connect, &[]);
+            for kind in [libc::SOCK_STREAM, libc::SOCK_DGRAM] {
+                let kind = (kind | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC) as u32;
+                let family = libc::AF_INET as u32;
+                policy.allow(
+                    libc::SYS_socket,
+                    &[Argument::Int(0, family), Argument::Int(1, kind), Argument::Int(2, 0)],
+                );
+            }
+        }
         policy
     }
 
@@ -508,6 +522,27 @@ mod tests {
             libc::SYS_io_uring_setup,
         ];
         let calls: Vec<Call> = forbidden.map(|number| (number, [0; 5])).into();
-        assert_eq!(ask(Policy::user_network(), &calls), [false; 18]);
+        assert_eq!(ask(Policy::user_network(false), &calls), [false; 18]);
+    }
+
+    #[test]
+    fn outbound_makes_sockets_of_tcp_and_udp_over_ipv4_and_no_others() {
+        let policy = || Policy::user_network(true);
+        let flags = (libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC) as u64;
+        let socket = |family: i32, kind: i32, protocol: i32| {
+            ask(policy(), &[(libc::SYS_socket, [family as u64, kind as u64 | flags, protocol as u64, 0, 0])])
+        };
+        assert_eq!(socket(libc::AF_INET, libc::SOCK_STREAM, 0), [true]);
+        assert_eq!(socket(libc::AF_INET, libc::SOCK_DGRAM, 0), [true]);
+        assert_eq!(socket(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_ICMP), [false]);
+        assert_eq!(socket(libc::AF_INET, libc::SOCK_DGRAM, libc::IPPROTO_ICMP), [false]);
+        for family in [libc::AF_UNIX, libc::AF_INET6, libc::AF_NETLINK, libc::AF_PACKET, libc::AF_VSOCK] {
+            assert_eq!(socket(family, libc::SOCK_STREAM, 0), [false]);
+            assert_eq!(socket(family, libc::SOCK_DGRAM, 0), [false]);
+        }
+        for number in [libc::SYS_bind, libc::SYS_listen, libc::SYS_openat, libc::SYS_clone, libc::SYS_execve]
+        {
+            check(policy(), number, [0, 0, 0, 0], false);
+        }
     }
 }

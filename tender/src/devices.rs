@@ -53,9 +53,9 @@ pub fn check_declared(options: &Options, manifest: &mut Manifest) -> Result<(), 
         .iter()
         .filter(|device| device.kind == Kind::Net)
         .any(|device| options.nets.iter().all(|(name, _)| *name != device.name));
-    if !options.published.is_empty() && !free {
+    if options.user_network() && !free {
         return Err(Failure::general(
-            "--publish needs a network that no --net is attached to, and the image declares none",
+            "--publish needs a network (and so does --outbound) that no --net is attached to, and the image declares none",
         ));
     }
     Ok(())

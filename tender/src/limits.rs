@@ -59,6 +59,10 @@ pub const USER_TCP_BUFFER_SIZE: usize = 32 * 1024;
 /// UDP clients that the user-mode network remembers at once; the longest unused one is forgotten for a new one.
 pub const USER_UDP_FLOWS_MAX: usize = 1024;
 
+/// Peers to which the guest of a user-mode network with `--outbound` sends datagrams at once; the longest unused one is
+/// forgotten for a new one.
+pub const USER_OUTBOUND_FLOWS_MAX: usize = 128;
+
 /// Frames held while the guest's hardware address is unknown. More are dropped and counted.
 pub const USER_HELD_FRAMES_MAX: usize = 256;
 

@@ -34,9 +34,9 @@ fn run(options: &Options) -> Result<Infallible, Failure> {
     image.check_fits(options.memory).map_err(|error| refuse(error.to_string()))?;
     let mut manifest = image.manifest.clone();
     devices::check_declared(options, &mut manifest)?;
-    let user_network = match &options.published[..] {
-        [] => None,
-        published => Some(network::user::start(published)?),
+    let user_network = match options.user_network() {
+        true => Some(network::user::start(&options.published, options.outbound)?),
+        false => None,
     };
     devices::attach(options, &mut manifest, user_network)?;
     match image.target {

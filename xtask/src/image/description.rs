@@ -27,6 +27,9 @@ pub struct Description {
     /// What `run` publishes where nothing else is asked for.
     #[serde(default)]
     pub publish: Vec<String>,
+    /// Whether `run` lets it reach what this host can reach.
+    #[serde(default)]
+    pub outbound: bool,
     /// What `run` passes to the image where nothing else is asked for.
     #[serde(default)]
     pub arguments: Vec<String>,

@@ -57,6 +57,9 @@ fn in_tender(description: &image::Description, options: Options) -> Result<Comma
     let path = image::build(description, &options.target, &options.image)?;
     command.arg(format!("--mem={}", options.memory_mib.unwrap_or(description.memory_mib)));
     command.args(options.publish.iter().map(|rule| format!("--publish={rule}")));
+    if description.outbound {
+        command.arg("--outbound");
+    }
     command.arg("--").arg(&path).args(&options.arguments);
     Ok(command)
 }

@@ -1,11 +1,11 @@
-//! A DHCP server with one lease that never ends: 10.0.2.15/24, router 10.0.2.2, no name server.
+//! A DHCP server with one lease that never ends: 10.0.2.15/24, router 10.0.2.2, name server 10.0.2.3 where the guest may reach one.
 //!
 //! RFC 2131 §4.3, as far as one client on one wire needs: DISCOVER is offered the address, REQUEST for it is granted,
 //! REQUEST for another is refused. Answers are broadcast, which every client has to accept (§4.1).
 
 use smoltcp::wire::{DhcpMessageType, DhcpPacket, DhcpRepr, EthernetAddress, Ipv4Address};
 
-use super::frame::{GATEWAY, GUEST, UDP_HEADERS, UdpAddresses, write_udp};
+use super::frame::{GATEWAY, GUEST, NAME_SERVER, UDP_HEADERS, UdpAddresses, write_udp};
 
 /// Port of servers.
 pub const SERVER_PORT: u16 = 67;
@@ -15,7 +15,7 @@ pub const CLIENT_PORT: u16 = 68;
 const LEASE_SECONDS: u32 = 24 * 60 * 60;
 
 /// The frame that answers `request`, which came from hardware address `client`; `None` where there is nothing to say.
-pub fn handle_request(request: &[u8], client: EthernetAddress) -> Option<Vec<u8>> {
+pub fn handle_request(request: &[u8], client: EthernetAddress, name_server: bool) -> Option<Vec<u8>> {
     let packet = DhcpPacket::new_checked(request).ok()?;
     let request = DhcpRepr::parse(&packet).ok()?;
     let message_type = match request.message_type {
@@ -30,10 +30,15 @@ pub fn handle_request(request: &[u8], client: EthernetAddress) -> Option<Vec<u8>
         DhcpMessageType::Inform => DhcpMessageType::Ack,
         _ => return None,
     };
-    Some(answer(&request, message_type, client))
+    Some(answer(&request, message_type, client, name_server))
 }
 
-fn answer(request: &DhcpRepr<'_>, message_type: DhcpMessageType, client: EthernetAddress) -> Vec<u8> {
+fn answer(
+    request: &DhcpRepr<'_>,
+    message_type: DhcpMessageType,
+    client: EthernetAddress,
+    name_server: bool,
+) -> Vec<u8> {
     let granted = message_type != DhcpMessageType::Nak;
     let answer = DhcpRepr {
         message_type,
@@ -51,7 +56,7 @@ fn answer(request: &DhcpRepr<'_>, message_type: DhcpMessageType, client: Etherne
         client_identifier: None,
         server_identifier: Some(GATEWAY),
         parameter_request_list: None,
-        dns_servers: None,
+        dns_servers: (granted && name_server).then(|| [NAME_SERVER].into_iter().collect()),
         max_size: None,
         lease_duration: granted.then_some(LEASE_SECONDS),
         renew_duration: None,
@@ -67,6 +72,7 @@ fn answer(request: &DhcpRepr<'_>, message_type: DhcpMessageType, client: Etherne
         &mut frame,
         length,
         UdpAddresses {
+            source: GATEWAY,
             destination_mac: client,
             destination: Ipv4Address::BROADCAST,
             source_port: SERVER_PORT,

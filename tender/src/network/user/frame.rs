@@ -1,17 +1,20 @@
 //! Addresses of the user-mode network, and frames that are written by hand because they are many: UDP and ARP.
 
+use std::net::SocketAddrV4;
 use std::ops::Range;
 
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{
     ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, EthernetRepr,
-    IpAddress, IpProtocol, Ipv4Address, Ipv4Packet, Ipv4Repr, UdpPacket,
+    IpAddress, IpProtocol, Ipv4Address, Ipv4Packet, Ipv4Repr, TcpPacket, UdpPacket,
 };
 
 /// The guest.
 pub const GUEST: Ipv4Address = Ipv4Address::new(10, 0, 2, 15);
 /// The gateway, from which every client of the host seems to come.
 pub const GATEWAY: Ipv4Address = Ipv4Address::new(10, 0, 2, 2);
+/// The name server that the guest is told of where it may reach one.
+pub const NAME_SERVER: Ipv4Address = Ipv4Address::new(10, 0, 2, 3);
 /// Bits of the network's prefix.
 pub const PREFIX_LENGTH: u8 = 24;
 /// The gateway's hardware address, locally administered.
@@ -24,14 +27,16 @@ pub const UDP_HEADERS: usize = ETHERNET_HEADER + 20 + 8;
 /// Bytes of the largest datagram that fits one frame.
 pub const DATAGRAM_MAX: usize = crate::limits::USER_MTU + ETHERNET_HEADER - UDP_HEADERS;
 
-/// Addresses of a datagram from the gateway.
+/// Addresses of a datagram to the guest.
 #[derive(Clone, Copy, Debug)]
 pub struct UdpAddresses {
+    /// Address of the sender.
+    pub source: Ipv4Address,
     /// Hardware address of the receiver.
     pub destination_mac: EthernetAddress,
     /// Address of the receiver.
     pub destination: Ipv4Address,
-    /// The gateway's port.
+    /// The sender's port.
     pub source_port: u16,
     /// The receiver's port.
     pub destination_port: u16,
@@ -47,7 +52,7 @@ pub fn write_udp(frame: &mut [u8], length: usize, addresses: UdpAddresses) -> us
     .emit(&mut EthernetFrame::new_unchecked(&mut *frame));
     let end = UDP_HEADERS + length;
     let ip = Ipv4Repr {
-        src_addr: GATEWAY,
+        src_addr: addresses.source,
         dst_addr: addresses.destination,
         next_header: IpProtocol::Udp,
         payload_len: length + 8,
@@ -61,7 +66,7 @@ pub fn write_udp(frame: &mut [u8], length: usize, addresses: UdpAddresses) -> us
     udp.set_src_port(addresses.source_port);
     udp.set_dst_port(addresses.destination_port);
     udp.set_len((length + 8) as u16);
-    udp.fill_checksum(&IpAddress::Ipv4(GATEWAY), &IpAddress::Ipv4(addresses.destination));
+    udp.fill_checksum(&IpAddress::Ipv4(addresses.source), &IpAddress::Ipv4(addresses.destination));
     end
 }
 
@@ -93,18 +98,27 @@ pub fn arp_request() -> [u8; 42] {
 /// What a frame from the guest is, as far as it concerns the gateway.
 #[derive(Debug, PartialEq, Eq)]
 pub enum FromGuest {
-    /// A datagram to the gateway or to everybody.
+    /// A datagram.
     Udp {
         /// The guest's address, unspecified while it has none.
         source: Ipv4Address,
         /// The guest's port.
         source_port: u16,
+        /// The address it is for.
+        destination: Ipv4Address,
         /// The port it is for.
         destination_port: u16,
         /// Where in the frame the datagram is.
         payload: Range<usize>,
     },
-    /// ARP, ICMP or TCP: for smoltcp.
+    /// The first segment of a connection that the guest opens.
+    Syn {
+        /// The guest's port.
+        source_port: u16,
+        /// Where it wants to go.
+        destination: SocketAddrV4,
+    },
+    /// ARP, ICMP, or TCP of a connection there is: for smoltcp.
     Other,
     /// Nothing that the gateway understands.
     Ignored,
@@ -140,11 +154,10 @@ fn parse_ipv4(ip: &Ipv4Packet<&[u8]>) -> Option<FromGuest> {
     if !ip.verify_checksum() || ip.more_frags() || ip.frag_offset() != 0 {
         return None;
     }
-    if ip.next_header() != IpProtocol::Udp {
-        return Some(FromGuest::Other);
-    }
-    if ip.dst_addr() != GATEWAY && !ip.dst_addr().is_broadcast() {
-        return Some(FromGuest::Ignored);
+    match ip.next_header() {
+        IpProtocol::Udp => {}
+        IpProtocol::Tcp => return Some(parse_tcp(ip)),
+        _ => return Some(FromGuest::Other),
     }
     let udp = UdpPacket::new_checked(ip.payload()).ok()?;
     if !udp.verify_checksum(&IpAddress::Ipv4(ip.src_addr()), &IpAddress::Ipv4(ip.dst_addr())) {
@@ -154,7 +167,19 @@ fn parse_ipv4(ip: &Ipv4Packet<&[u8]>) -> Option<FromGuest> {
     Some(FromGuest::Udp {
         source: ip.src_addr(),
         source_port: udp.src_port(),
+        destination: ip.dst_addr(),
         destination_port: udp.dst_port(),
         payload: start..start + udp.payload().len(),
     })
+}
+
+/// Whether it opens a connection; all else is smoltcp's to judge.
+fn parse_tcp(ip: &Ipv4Packet<&[u8]>) -> FromGuest {
+    match TcpPacket::new_checked(ip.payload()) {
+        Ok(tcp) if tcp.syn() && !tcp.ack() && ip.src_addr() == GUEST => FromGuest::Syn {
+            source_port: tcp.src_port(),
+            destination: SocketAddrV4::new(ip.dst_addr(), tcp.dst_port()),
+        },
+        _ => FromGuest::Other,
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::net::SocketAddrV4;
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
@@ -14,18 +15,22 @@ use smoltcp::wire::EthernetAddress;
 use super::bind::{Forward, Socket};
 use super::dhcp;
 use super::frame::{
-    self, DATAGRAM_MAX, ETHERNET_HEADER, FromGuest, GUEST, UDP_HEADERS, UdpAddresses, arp_request, write_udp,
+    self, DATAGRAM_MAX, ETHERNET_HEADER, FromGuest, GATEWAY, GUEST, UDP_HEADERS, UdpAddresses, arp_request,
+    write_udp,
 };
 use super::guest::Guest;
-use super::tcp::Connections;
+use super::outbound::{Datagrams, Flow, Outbound};
+use super::tcp::{Connections, Opened};
 use super::udp::{Client, Flows};
 use super::wire::{Address, Batch, send};
 use crate::limits::{USER_BATCH, USER_MTU};
 
-/// The event of the guest's wire; a forward's is its index, a connection's its number above [`FIRST_CONNECTION`].
+/// The event of the guest's wire; a forward's is its index, the others have their number above these.
 const WIRE: u64 = u64::MAX;
 /// Events from here on belong to connections.
 const FIRST_CONNECTION: u64 = 1 << 32;
+/// Events from here on belong to sockets of the guest's own datagrams.
+const FIRST_DATAGRAMS: u64 = 1 << 48;
 
 /// What was dropped, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,7 +45,7 @@ pub struct Dropped {
     pub malformed: u64,
     /// Frames from the guest for nobody here: unknown protocols, addresses, or clients forgotten since.
     pub unwanted: u64,
-    /// Answers that the host refused to send.
+    /// Answers and datagrams outwards that the host refused to send.
     pub refused: u64,
 }
 
@@ -54,6 +59,9 @@ pub struct Gateway {
     flows: Flows,
     guest: Guest,
     connections: Connections,
+    /// What the guest may reach, if anything.
+    outbound: Option<Outbound>,
+    datagrams: Datagrams,
     batch: Batch,
 }
 
@@ -81,7 +89,14 @@ impl Gateway {
         let connections = Connections::new(&mut wire);
         let waiting = vec![false; forwards.len()];
         let (flows, guest, batch) = (Flows::default(), Guest::default(), Batch::default());
-        Ok(Self { set, wire, forwards, waiting, flows, guest, connections, batch })
+        let datagrams = Datagrams::default();
+        Ok(Self { set, wire, forwards, waiting, flows, guest, connections, outbound: None, datagrams, batch })
+    }
+
+    /// Lets the guest's own connections and datagrams out.
+    pub fn allow(&mut self, outbound: Outbound) {
+        self.outbound = Some(outbound);
+        self.connections.accept_any_destination();
     }
 
     /// The epoll set's descriptor.
@@ -133,9 +148,13 @@ impl Gateway {
                 }
                 Ok(())
             }
-            number => {
+            number if number < FIRST_DATAGRAMS => {
                 let failed = { event.flags }.contains(EventFlags::ERR);
-                self.connections.handle_event((number - FIRST_CONNECTION) as usize, failed);
+                self.connections.handle_event((number - FIRST_CONNECTION) as usize, failed, &mut self.wire);
+                Ok(())
+            }
+            number => {
+                self.handle_answers((number - FIRST_DATAGRAMS) as usize);
                 Ok(())
             }
         }
@@ -164,12 +183,7 @@ impl Gateway {
         for (index, forward) in self.forwards.iter().enumerate() {
             while self.waiting[index] && self.connections.has_room() {
                 match self.connections.accept(forward.as_fd(), forward.guest_port) {
-                    Ok(Some(number)) => {
-                        let stream = self.connections.stream(number).expect("accepted just now");
-                        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-                        let data = EventData::new_u64(FIRST_CONNECTION + number as u64);
-                        epoll::add(&self.set, stream, data, flags)?;
-                    }
+                    Ok(Some(number)) => watch(&self.set, &self.connections, number)?,
                     // The client has gone, or the host is short of something: the next one wakes us again.
                     Ok(None) | Err(_) => self.waiting[index] = false,
                 }
@@ -196,6 +210,7 @@ impl Gateway {
                 continue;
             }
             let addresses = UdpAddresses {
+                source: GATEWAY,
                 destination_mac: mac.unwrap_or(EthernetAddress::BROADCAST),
                 destination: GUEST,
                 source_port: self.flows.port_of(client),
@@ -233,16 +248,27 @@ impl Gateway {
             match content {
                 FromGuest::Other => self.wire.frames.push_back(frame.to_vec()),
                 FromGuest::Udp { payload, destination_port: dhcp::SERVER_PORT, .. } => {
-                    if let Some(answer) = dhcp::handle_request(&frame[payload], sender) {
+                    let name_server = self.outbound.is_some_and(|outbound| outbound.name_server.is_some());
+                    if let Some(answer) = dhcp::handle_request(&frame[payload], sender, name_server) {
                         self.wire.send(&answer);
                     }
                 }
-                FromGuest::Udp { source: GUEST, source_port, destination_port, payload } => {
+                FromGuest::Syn { source_port, destination } => {
+                    let frame = frame.to_vec();
+                    self.open(source_port, destination, frame)?;
+                }
+                FromGuest::Udp { source: GUEST, source_port, destination, destination_port, payload } => {
                     match self.flows.client_of(destination_port) {
-                        Some(client) if self.forwards[client.forward].guest_port == source_port => {
+                        Some(client)
+                            if destination == GATEWAY
+                                && self.forwards[client.forward].guest_port == source_port =>
+                        {
                             answers.push(Answer { packet, payload, client });
                         }
-                        _ => self.wire.dropped.unwanted += 1,
+                        _ => {
+                            let peer = SocketAddrV4::new(destination, destination_port);
+                            self.send_outbound(packet, payload, Flow { guest_port: source_port, peer })?;
+                        }
                     }
                 }
                 FromGuest::Udp { .. } | FromGuest::Ignored => self.wire.dropped.unwanted += 1,
@@ -250,6 +276,57 @@ impl Gateway {
         }
         self.send_answers(&answers);
         Ok(())
+    }
+
+    /// The guest opens a connection with `frame`: to somebody it may reach, or it is refused.
+    fn open(&mut self, guest_port: u16, destination: SocketAddrV4, frame: Vec<u8>) -> io::Result<()> {
+        let peer = self.outbound.and_then(|outbound| outbound.reach(destination));
+        match self.connections.open(guest_port, destination, peer, frame, &mut self.wire) {
+            Opened::Dialling(number) => watch(&self.set, &self.connections, number),
+            Opened::Known | Opened::Refused => Ok(()),
+        }
+    }
+
+    /// Sends a datagram of the guest outwards.
+    fn send_outbound(&mut self, packet: usize, payload: Range<usize>, flow: Flow) -> io::Result<()> {
+        let Some(peer) = self.outbound.and_then(|outbound| outbound.reach(flow.peer)) else {
+            self.wire.dropped.unwanted += 1;
+            return Ok(());
+        };
+        match self.datagrams.send(flow, peer, &self.batch.packet(packet)[payload]) {
+            Ok(None) => {}
+            Ok(Some(number)) => {
+                let Some((_, socket)) = self.datagrams.get(number) else { return Ok(()) };
+                let data = EventData::new_u64(FIRST_DATAGRAMS + number as u64);
+                epoll::add(&self.set, socket, data, EventFlags::IN)?;
+            }
+            Err(_) => self.wire.dropped.refused += 1,
+        }
+        Ok(())
+    }
+
+    /// Datagrams of a peer for the guest.
+    fn handle_answers(&mut self, number: usize) {
+        let Some((flow, socket)) = self.datagrams.get(number) else { return };
+        // An error is an earlier datagram that came back: the guest finds out by the silence.
+        let count = self.batch.receive(socket, UDP_HEADERS).unwrap_or(0);
+        let Some(destination_mac) = self.guest.mac() else { return };
+        for packet in 0..count {
+            let (buffer, length) = self.batch.buffer(packet);
+            if length > DATAGRAM_MAX {
+                self.wire.dropped.too_large += 1;
+                continue;
+            }
+            let addresses = UdpAddresses {
+                source: *flow.peer.ip(),
+                destination_mac,
+                destination: GUEST,
+                source_port: flow.peer.port(),
+                destination_port: flow.guest_port,
+            };
+            let length = write_udp(buffer, length, addresses);
+            self.wire.send(&buffer[..length]);
+        }
     }
 
     /// Hands the guest's answers to the host, those from one forward with one call.
@@ -272,6 +349,14 @@ impl Gateway {
     }
 }
 
+/// Watches the host's socket of connection `number`.
+fn watch(set: &OwnedFd, connections: &Connections, number: usize) -> io::Result<()> {
+    let stream = connections.stream(number).expect("made just now");
+    let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+    epoll::add(set, stream, EventData::new_u64(FIRST_CONNECTION + number as u64), flags)?;
+    Ok(())
+}
+
 /// An answer of the guest, on its way to a client.
 struct Answer {
     packet: usize,
@@ -280,6 +365,11 @@ struct Answer {
 }
 
 impl Wire {
+    /// Hands a frame of the guest to smoltcp, when it is polled next.
+    pub fn take(&mut self, frame: Vec<u8>) {
+        self.frames.push_back(frame);
+    }
+
     /// Sends a frame to the guest, or drops it where the guest's queue is full.
     fn send(&mut self, frame: &[u8]) {
         self.send_all(&[(frame, None)]);

@@ -1,17 +1,18 @@
-//! The user-mode network behind `--publish`: no rights, no TAP, one guest, addresses of this host forwarded to it.
+//! The user-mode network behind `--publish` and `--outbound`: no rights, no TAP, one guest, addresses of this host forwarded
+//! to it, and if it may, what this host can reach.
 //!
 //! ```text
 //!  client ──► host socket ─┐   child process, own seccomp filter       ┌─ guest 10.0.2.15/24
 //!  127.0.0.1:5353          ├─ udp: flow ◄► port of 10.0.2.2 ─┐         │
-//!                          └─ tcp: pump ◄► smoltcp socket ───┴─ wire ──┘
+//!                          ├─ tcp: pump ◄► smoltcp socket ───┼─ wire ──┘
+//!  server ◄── host socket ─┴─ outbound: peer ◄► its address ─┘
 //!                                          arp, icmp echo, dhcp   (SOCK_SEQPACKET pair, one packet = one frame)
 //! ```
 //!
 //! The tender binds the host's sockets, so that an address that cannot be had is an error before anything runs, and forks
 //! the child before it has any other descriptor. The child ends when the guest's end of the pair is closed.
 //!
-//! Not done: connections from the guest outwards, name service, IPv6 towards the guest (clients may use it), IP fragments
-//! in either direction and datagrams of more than 1472 bytes, which are dropped and counted. An answer leaves from the
+//! Not done: IPv6 towards the guest (clients may use it) and outwards, ICMP outwards, IP fragments in either direction and datagrams of more than 1472 bytes, which are dropped and counted. An answer leaves from the
 //! published socket, so on a wildcard address of a host with several addresses the kernel chooses the source.
 
 mod bind;
@@ -19,6 +20,7 @@ mod dhcp;
 mod frame;
 mod gateway;
 mod guest;
+mod outbound;
 mod tcp;
 mod udp;
 mod wire;
@@ -29,6 +31,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt};
 
 pub use bind::{Forward, Protocol, Socket, bind};
 pub use gateway::{Dropped, Gateway};
+pub use outbound::Outbound;
 
 use crate::args::Published;
 use crate::boot;
@@ -36,11 +39,13 @@ use crate::confine::Policy;
 use crate::failure::Failure;
 use crate::limits::USER_SOCKET_BUFFER;
 
-/// Starts a child process that forwards `published` to the guest; returns the guest's end of its wire.
+/// Starts a child process that forwards `published` to the guest, and its connections to the world if they may go
+/// `outbound`; returns the guest's end of its wire.
 ///
 /// Must be called while the process has one thread.
-pub fn start(published: &[Published]) -> Result<RawFd, Failure> {
+pub fn start(published: &[Published], outbound: bool) -> Result<RawFd, Failure> {
     let forwards = bind(published)?;
+    let outbound = outbound.then(Outbound::of_this_host);
     for forward in &forwards {
         if forward.chosen_by_kernel {
             eprintln!("skerry-tender: {forward} leads to port {} of the guest", forward.guest_port);
@@ -54,7 +59,7 @@ pub fn start(published: &[Published]) -> Result<RawFd, Failure> {
         -1 => Err(Failure::general(format!("user-mode network: {}", std::io::Error::last_os_error()))),
         0 => {
             drop(guest_end);
-            let status = child(parent, gateway_end, forwards);
+            let status = child(parent, gateway_end, forwards, outbound);
             std::process::exit(status)
         }
         _ => Ok(guest_end.into_raw_fd()),
@@ -72,7 +77,7 @@ pub fn pair() -> std::io::Result<(OwnedFd, OwnedFd)> {
     Ok(ends)
 }
 
-fn child(parent: u32, wire: OwnedFd, forwards: Vec<Forward>) -> i32 {
+fn child(parent: u32, wire: OwnedFd, forwards: Vec<Forward>, outbound: Option<Outbound>) -> i32 {
     let run = || -> Result<(), Failure> {
         let failure = |error| Failure::general(format!("user-mode network: {error}"));
         // SAFETY: takes no pointers.
@@ -83,9 +88,12 @@ fn child(parent: u32, wire: OwnedFd, forwards: Vec<Forward>) -> i32 {
         let sockets: Vec<RawFd> = forwards.iter().map(Forward::descriptor).collect();
         let wire_fd = wire.as_raw_fd();
         let mut gateway = Gateway::new(wire, forwards).map_err(failure)?;
+        if let Some(outbound) = outbound {
+            gateway.allow(outbound);
+        }
         let keep: Vec<RawFd> = sockets.into_iter().chain([wire_fd, gateway.descriptor()]).collect();
         boot::drop_privileges(&keep)?;
-        let filter = Policy::user_network().compile()?;
+        let filter = Policy::user_network(outbound.is_some()).compile()?;
         seccompiler::apply_filter(&filter).map_err(|error| Failure::general(error.to_string()))?;
         gateway.run().map_err(failure)
     };

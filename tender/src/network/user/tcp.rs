@@ -1,4 +1,5 @@
-//! Connections: accepted on the host, opened again towards the guest from 10.0.2.2, bytes pumped both ways.
+//! Connections: accepted on the host, opened again towards the guest from 10.0.2.2, bytes pumped both ways; and with
+//! `--outbound` those that the guest opens, the same way round.
 //!
 //! ```text
 //!  client ◄─ host socket ─► pump ◄─ smoltcp socket ─► guest
@@ -9,12 +10,15 @@
 //!
 //! Nothing is buffered in between: what the guest has not room for stays in the host's socket, and the other way round.
 //! Host sockets are watched edge-triggered, so a connection that waits costs nothing.
+//!
+//! The guest's first segment is held until the peer has answered: then smoltcp takes it, and accepts as if it were the peer,
+//! or refuses for want of a socket where the peer cannot be reached.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddrV4, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 
-use rustix::net::{SocketFlags, accept_with, sockopt};
+use rustix::net::{SocketFlags, SocketType, accept_with, sockopt};
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{CongestionControl, RecvError, SendError, Socket, SocketBuffer, State};
 use smoltcp::time::{Duration, Instant};
@@ -22,6 +26,7 @@ use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 
 use super::frame::{GATEWAY, GATEWAY_MAC, GUEST, PREFIX_LENGTH};
 use super::gateway::Wire;
+use super::outbound::dial;
 use crate::limits::{USER_TCP_BUFFER_SIZE, USER_TCP_CONNECTIONS_MAX};
 
 /// The lowest port of the gateway for connections to the guest.
@@ -41,8 +46,9 @@ pub struct Connections {
 struct Connection {
     stream: TcpStream,
     handle: SocketHandle,
-    /// The gateway's.
-    port: u16,
+    ends: Ends,
+    /// The guest's first segment, while the peer of a connection outwards has not answered.
+    held: Option<Vec<u8>>,
     /// The host's socket may have something to read, or its end.
     readable: bool,
     /// The host's socket may take something.
@@ -51,6 +57,26 @@ struct Connection {
     client_done: bool,
     /// The guest has sent its last byte, and the client was told.
     guest_done: bool,
+}
+
+/// What tells a connection from the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ends {
+    /// From this port of the gateway to the guest.
+    Inwards(u16),
+    /// From this port of the guest to a peer, as the guest calls it.
+    Outwards(u16, SocketAddrV4),
+}
+
+/// What became of a segment with which the guest wants to open a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opened {
+    /// The connection has this number; its host socket is to be watched.
+    Dialling(usize),
+    /// It belongs to a connection there is.
+    Known,
+    /// There will be no connection.
+    Refused,
 }
 
 /// What became of a connection after it was looked at.
@@ -101,11 +127,58 @@ impl Connections {
         stream.set_nodelay(true)?;
         let port = self.free_port();
         let socket = self.connect(guest_port, port)?;
+        Ok(Some(self.add(stream, socket, Ends::Inwards(port), None)))
+    }
+
+    /// From now on the guest may open connections to any address: each is taken for one of the gateway's.
+    pub fn accept_any_destination(&mut self) {
+        self.interface.set_any_ip(true);
+        let routed = self.interface.routes_mut().add_default_ipv4_route(GATEWAY);
+        routed.expect("a new interface has room for its first route");
+    }
+
+    /// The guest opens a connection from `guest_port` to `destination` with the segment in `frame`; the host goes to `peer`.
+    pub fn open(
+        &mut self,
+        guest_port: u16,
+        destination: SocketAddrV4,
+        peer: Option<SocketAddrV4>,
+        frame: Vec<u8>,
+        wire: &mut Wire,
+    ) -> Opened {
+        let ends = Ends::Outwards(guest_port, destination);
+        if let Some(known) = self.open.iter().flatten().find(|connection| connection.ends == ends) {
+            // A repetition: while the peer has not answered there is nothing to say to it.
+            if known.held.is_none() {
+                wire.take(frame);
+            }
+            return Opened::Known;
+        }
+        let stream = peer.filter(|_| self.has_room()).map(|peer| dial(SocketType::STREAM, peer));
+        let Some(Ok(stream)) = stream else {
+            wire.take(frame);
+            return Opened::Refused;
+        };
+        let stream = TcpStream::from(stream);
+        // Best effort: it is about delay alone.
+        let _ = stream.set_nodelay(true);
+        Opened::Dialling(self.add(stream, new_socket(), ends, Some(frame)))
+    }
+
+    /// Keeps a connection under a number of its own.
+    fn add(
+        &mut self,
+        stream: TcpStream,
+        socket: Socket<'static>,
+        ends: Ends,
+        held: Option<Vec<u8>>,
+    ) -> usize {
         let handle = self.sockets.add(socket);
         let connection = Connection {
             stream,
             handle,
-            port,
+            ends,
+            held,
             readable: true,
             writable: true,
             client_done: false,
@@ -117,7 +190,7 @@ impl Connections {
             self.open.len() - 1
         });
         self.open[number] = Some(connection);
-        Ok(Some(number))
+        number
     }
 
     /// The host's socket of connection `number`.
@@ -126,11 +199,19 @@ impl Connections {
     }
 
     /// The host's socket of connection `number` has changed: `failed`, or has something to read or room to write.
-    pub fn handle_event(&mut self, number: usize, failed: bool) {
-        let Some(Some(connection)) = self.open.get_mut(number) else { return };
+    pub fn handle_event(&mut self, number: usize, failed: bool, wire: &mut Wire) {
+        let Some(place) = self.open.get_mut(number) else { return };
+        let Some(connection) = place else { return };
         connection.readable = true;
         connection.writable = true;
-        if failed {
+        if let (Some(frame), Ends::Outwards(_, peer)) = (connection.held.take(), connection.ends) {
+            wire.take(frame);
+            let socket = self.sockets.get_mut::<Socket<'_>>(connection.handle);
+            if failed || socket.listen((IpAddress::Ipv4(*peer.ip()), peer.port())).is_err() {
+                self.sockets.remove(connection.handle);
+                *place = None;
+            }
+        } else if failed {
             self.sockets.get_mut::<Socket<'_>>(connection.handle).abort();
         }
     }
@@ -141,7 +222,9 @@ impl Connections {
         self.interface.poll(now, wire, &mut self.sockets);
         let mut moved = false;
         for place in &mut self.open {
-            let Some(connection) = place else { continue };
+            let Some(connection) = place.as_mut().filter(|connection| connection.held.is_none()) else {
+                continue;
+            };
             let socket = self.sockets.get_mut::<Socket<'_>>(connection.handle);
             let before = (socket.send_queue(), socket.recv_queue(), socket.state());
             let outcome = connection.pump(socket);
@@ -169,12 +252,7 @@ impl Connections {
     }
 
     fn connect(&mut self, guest_port: u16, port: u16) -> io::Result<Socket<'static>> {
-        let buffer = || SocketBuffer::new(vec![0; USER_TCP_BUFFER_SIZE]);
-        let mut socket = Socket::new(buffer(), buffer());
-        socket.set_nagle_enabled(false);
-        socket.set_congestion_control(CongestionControl::Reno);
-        socket.set_timeout(Some(TIMEOUT));
-        socket.set_ack_delay(None);
+        let mut socket = new_socket();
         let guest = (IpAddress::Ipv4(GUEST), guest_port);
         socket.connect(self.interface.context(), guest, port).map_err(io::Error::other)?;
         Ok(socket)
@@ -185,7 +263,7 @@ impl Connections {
         loop {
             let port = self.next_port;
             self.next_port = port.checked_add(1).unwrap_or(FIRST_PORT);
-            let taken = self.open.iter().flatten().any(|connection| connection.port == port);
+            let taken = self.open.iter().flatten().any(|connection| connection.ends == Ends::Inwards(port));
             if !taken {
                 return port;
             }
@@ -202,7 +280,8 @@ impl Connection {
         }
         match socket.state() {
             State::Closed if self.client_done && self.guest_done => Outcome::Finished,
-            State::Closed => Outcome::Reset,
+            // A listener that did not take the segment it was made for has no other to wait for.
+            State::Closed | State::Listen => Outcome::Reset,
             // Both directions have ended and the guest knows: smoltcp's waiting for stray segments is not worth a place.
             State::TimeWait if self.guest_done => Outcome::Finished,
             _ => Outcome::Open,
@@ -251,6 +330,17 @@ impl Connection {
         }
         Ok(())
     }
+}
+
+/// A socket towards the guest.
+fn new_socket() -> Socket<'static> {
+    let buffer = || SocketBuffer::new(vec![0; USER_TCP_BUFFER_SIZE]);
+    let mut socket = Socket::new(buffer(), buffer());
+    socket.set_nagle_enabled(false);
+    socket.set_congestion_control(CongestionControl::Reno);
+    socket.set_timeout(Some(TIMEOUT));
+    socket.set_ack_delay(None);
+    socket
 }
 
 /// Whether it is only that; other errors are handed on.
