@@ -6,7 +6,7 @@
 use Field::*;
 
 /// A record or query type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordType(pub u16);
 
 #[allow(missing_docs, reason = "the names are those of the registry")]

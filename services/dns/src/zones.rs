@@ -1,6 +1,7 @@
 //! All zones that are served, found by name.
 
 use std::io::BufRead;
+use std::rc::Rc;
 
 use crate::name::{HashKey, Name, to_text};
 use crate::zone::{Index, Place, Zone};
@@ -10,7 +11,8 @@ use crate::zonefile::{self, Warnings, ZoneError};
 #[derive(Debug)]
 pub struct Zones {
     key: HashKey,
-    zones: Vec<Zone>,
+    /// Shared, so that a transfer of one that is replaced in the meantime goes on with what it began.
+    zones: Vec<Rc<Zone>>,
     /// From the hash of a zone's name to its number, counted from 1.
     index: Index,
     most_labels: usize,
@@ -44,16 +46,48 @@ impl Zones {
             zonefile::read(&apex, text, &self.key).map_err(|(line, reason)| error(line, reason))?;
         let (records, octets) = (zone.records(), zone.octets());
         let name = to_text(zone.apex());
-        match self.number(&apex, 0) {
-            Some(number) => self.zones[number] = zone,
+        self.replace(&apex, zone).map_err(|reason| error(0, reason))?;
+        Ok(Loaded { name, records, octets, warnings })
+    }
+
+    /// Serves `zone`, which is called `apex`, from now on; instead of the one of that name, if there is one.
+    pub fn replace(&mut self, apex: &Name, zone: Zone) -> Result<(), String> {
+        debug_assert_eq!(apex.wire(), zone.apex());
+        match self.number(apex, 0) {
+            Some(number) => self.zones[number] = Rc::new(zone),
             None => {
-                self.zones.push(zone);
+                self.zones.push(Rc::new(zone));
                 let place = Place(self.zones.len() as u32);
-                self.index.insert(apex.hash(0), place).map_err(|full| error(0, full.into()))?;
+                self.index.insert(apex.hash(0), place)?;
                 self.most_labels = self.most_labels.max(apex.labels());
             }
         }
-        Ok(Loaded { name, records, octets, warnings })
+        Ok(())
+    }
+
+    /// Serves the zone called `apex` no longer; whether it was there. Numbers change, so the index is made anew.
+    pub fn remove(&mut self, apex: &Name) -> bool {
+        let Some(number) = self.number(apex, 0) else { return false };
+        self.zones.remove(number);
+        self.index = Index::default();
+        let mut name = Name::root(&self.key);
+        for (number, zone) in self.zones.iter().enumerate() {
+            let read = name.read(zone.apex(), &self.key);
+            debug_assert!(read.is_ok(), "it was a name before");
+            // The table is smaller than the one that it replaces.
+            let _ = self.index.insert(name.hash(0), Place(number as u32 + 1));
+        }
+        true
+    }
+
+    /// The zone that is called `apex`.
+    pub fn get(&self, apex: &Name) -> Option<Rc<Zone>> {
+        self.number(apex, 0).map(|number| self.zones[number].clone())
+    }
+
+    /// All zones, in the order in which they were first served.
+    pub fn iter(&self) -> impl Iterator<Item = &Rc<Zone>> {
+        self.zones.iter()
     }
 
     /// Whether the zone that this file is named like is served.
@@ -68,7 +102,7 @@ impl Zones {
 
     /// How many records there are in all.
     pub fn records(&self) -> u64 {
-        self.zones.iter().map(Zone::records).sum()
+        self.zones.iter().map(|zone| zone.records()).sum()
     }
 
     /// The key of the names' hashes.
@@ -80,7 +114,7 @@ impl Zones {
     #[inline]
     pub fn find(&self, name: &Name, from: usize) -> Option<&Zone> {
         let from = from.max(name.labels().saturating_sub(self.most_labels));
-        (from..=name.labels()).find_map(|label| self.number(name, label)).map(|number| &self.zones[number])
+        (from..=name.labels()).find_map(|label| self.number(name, label)).map(|number| &*self.zones[number])
     }
 
     #[inline]
@@ -88,5 +122,29 @@ impl Zones {
         let number = |place: Place| place.0 as usize - 1;
         let is_it = |place| self.zones[number(place)].apex() == name.suffix(label);
         self.index.find(name.hash(label), is_it).map(number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn apex(file: &str, key: &HashKey) -> Name {
+        zonefile::zone_name(file, key).unwrap()
+    }
+
+    #[test]
+    fn zones_come_and_go_and_the_others_stay() {
+        let key = HashKey::new([9; 24]);
+        let mut zones = Zones::new(key);
+        for file in ["a.example", "b.example", "c.b.example"] {
+            zones.load(file, &mut "@ 60 SOA a b 1 2 3 4 5\n@ 60 NS ns.example.net.\n".as_bytes()).unwrap();
+        }
+        let held = zones.get(&apex("b.example", &key)).unwrap();
+        assert!(zones.remove(&apex("b.example", &key)) && !zones.remove(&apex("b.example", &key)));
+        assert!(!zones.serves("b.example") && zones.serves("a.example") && zones.serves("c.b.example"));
+        assert_eq!((zones.count(), zones.records(), held.records()), (2, 4, 2));
+        let found = zones.find(&apex("x.c.b.example", &key), 0).map(|zone| to_text(zone.apex()));
+        assert_eq!(found.as_deref(), Some("c.b.example."));
     }
 }

@@ -16,6 +16,9 @@ pub struct Place(pub u32);
 impl Place {
     /// Nowhere.
     pub const NONE: Place = Place(0);
+
+    /// What is allocated first.
+    pub const FIRST: Place = Place(1);
 }
 
 /// There is no memory for more.
@@ -104,6 +107,7 @@ mod tests {
     #[test]
     fn what_is_written_is_found_again_across_chunks() {
         let mut arena = Arena::default();
+        assert_eq!(Arena::default().allocate(1), Ok(Place::FIRST));
         let places: Vec<Place> = (0..1000u32)
             .map(|number| {
                 let place = arena.allocate(1001).unwrap();

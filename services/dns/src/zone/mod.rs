@@ -12,11 +12,11 @@
 //! ```
 
 mod arena;
-mod build;
+pub mod build;
 mod index;
 
 pub use arena::Place;
-pub use build::{Builder, Record};
+pub use build::Builder;
 pub use index::Index;
 
 use crate::name::Name;
@@ -101,6 +101,24 @@ impl Zone {
         self.negative_ttl
     }
 
+    /// The node of the zone's own name: the first that is made, since each is made behind those above it.
+    pub(crate) fn apex_node(&self) -> Node<'_> {
+        self.node(Place::FIRST)
+    }
+
+    /// All nodes in the order they were made.
+    pub(crate) fn nodes_in_order(&self) -> Vec<Place> {
+        let mut nodes: Vec<Place> = self.index.nodes().collect();
+        nodes.sort_unstable_by_key(|place| place.0);
+        nodes
+    }
+
+    /// The node of a name as it stands, if that is in this zone.
+    pub(crate) fn node_at(&self, name: &Name) -> Option<Node<'_>> {
+        let apex = name.labels().checked_sub(self.labels)?;
+        if name.suffix(apex) == &*self.apex { self.find(name, 0) } else { None }
+    }
+
     /// A set at the zone's own name.
     pub fn at_apex(&self, name: &Name, rtype: RecordType) -> Option<Set<'_>> {
         self.find(name, name.labels() - self.labels)?.set(rtype)
@@ -176,7 +194,7 @@ impl Zone {
         Some(self.node(place))
     }
 
-    fn node(&self, place: Place) -> Node<'_> {
+    pub(crate) fn node(&self, place: Place) -> Node<'_> {
         Node { arena: &self.arena, octets: self.arena.get(place) }
     }
 }
@@ -213,7 +231,7 @@ impl<'z> Node<'z> {
     }
 
     /// Relative to the apex, without the root's octet.
-    fn name(self) -> &'z [u8] {
+    pub(crate) fn name(self) -> &'z [u8] {
         let length = usize::from(self.octets.get(5).copied().unwrap_or(0));
         self.octets.get(NODE_HEADER..NODE_HEADER + length).unwrap_or_default()
     }

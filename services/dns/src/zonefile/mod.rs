@@ -13,7 +13,8 @@ use std::io::BufRead;
 use crate::limits::WARNINGS;
 use crate::name::{HashKey, Name};
 use crate::types::RecordType;
-use crate::zone::{Builder, Record, Zone};
+use crate::zone::build::Record;
+use crate::zone::{Builder, Zone};
 use entry::Entries;
 use words::{Words, shown, ttl};
 

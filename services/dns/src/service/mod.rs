@@ -5,17 +5,18 @@
 //!                                         └─ one task a connection: messages behind their length (RFC 1035 §4.2.2)
 //! ```
 
-use crate::{Authority, HashKey, Loaded, Transport, Zones, content, limits};
+mod connections;
+mod datagrams;
+
+use crate::{Authority, HashKey, Loaded, Zones, content, limits};
+use connections::session;
+use datagrams::Datagrams;
 use log::{info, warn};
 use runtime::{
     Argument, Environment, Stop,
-    network::{Responder, TcpListener, TcpOptions, TcpStream},
+    network::{TcpListener, TcpOptions},
 };
-use std::{cell::RefCell, io::ErrorKind, net::SocketAddr, rc::Rc, time::Duration};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    time::timeout,
-};
+use std::{cell::RefCell, io::ErrorKind, rc::Rc};
 
 /// The port of DNS, over UDP and TCP.
 const PORT: u16 = 53;
@@ -144,44 +145,4 @@ fn report(zone: &Loaded) {
     if warnings.count > warnings.first.len() {
         warn!("zone {name}: {} more warnings", warnings.count - warnings.first.len());
     }
-}
-
-struct Datagrams(Rc<RefCell<Server>>);
-
-impl Responder for Datagrams {
-    fn respond(&mut self, _source: SocketAddr, buffer: &mut [u8], length: usize) -> Option<usize> {
-        self.0.borrow_mut().authority.answer(Transport::Udp, buffer, length)
-    }
-}
-
-/// Answers the messages of one connection in their order, until the peer closes it or is silent for too long.
-async fn session(mut stream: TcpStream, server: &RefCell<Server>) -> std::io::Result<()> {
-    const SILENCE: Duration = Duration::from_secs(limits::TCP_IDLE_SECONDS);
-    loop {
-        let mut prefix = [0; 2];
-        match timeout(SILENCE, stream.read_exact(&mut prefix)).await {
-            // Silent for too long, or closed by the peer between two messages: the usual ends.
-            Err(_) => return Ok(()),
-            Ok(Err(error)) if error.kind() == ErrorKind::UnexpectedEof => return Ok(()),
-            Ok(read) => read?,
-        };
-        let length = usize::from(u16::from_be_bytes(prefix));
-        let mut query = server.borrow_mut().room(length)?;
-        query.resize(length, 0);
-        timeout(SILENCE, stream.read_exact(&mut query)).await??;
-        let Some(answer) = answer(server, &query)? else { return Ok(()) };
-        timeout(SILENCE, stream.write_all(&answer)).await??;
-    }
-}
-
-/// The answer to one message, behind its length. `None` where it deserves none, which over TCP ends the connection.
-fn answer(server: &RefCell<Server>, query: &[u8]) -> std::io::Result<Option<Vec<u8>>> {
-    let mut server = server.borrow_mut();
-    let Server { authority, scratch } = &mut *server;
-    scratch[..query.len()].copy_from_slice(query);
-    let Some(length) = authority.answer(Transport::Tcp, scratch, query.len()) else { return Ok(None) };
-    let mut answer = server.room(2 + length)?;
-    answer.extend_from_slice(&(length as u16).to_be_bytes());
-    answer.extend_from_slice(&server.scratch[..length]);
-    Ok(Some(answer))
 }
