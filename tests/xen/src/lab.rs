@@ -37,6 +37,11 @@ const XEN_ARGUMENTS: &str = "com1=115200,8n1 console=com1 loglvl=info guest_logl
                              dom0_mem=192M,max:192M dom0_max_vcpus=1 spec-ctrl=no";
 const MEMORY: &str = "448M";
 
+/// Where dom0 is asked; `dom0/init` has its address too. A network of its own: a guest may have any address of 10.0.2.0/24, which
+/// QEMU and the tender's user-mode network both give.
+const CONTROL_NETWORK: &str = "169.254.7.0/24";
+const DOM0: &str = "169.254.7.15";
+
 /// A running Xen. It ends with this value, or with the process.
 #[derive(Debug)]
 pub struct Lab {
@@ -170,7 +175,9 @@ fn qemu(files: &packages::Files, disk: &Path, control: u16, wires: &[OwnedFd; 2]
         files.kernel.display(),
         disk.display()
     ));
-    let forward = format!("user,id=control,restrict=on,hostfwd=tcp:127.0.0.1:{control}-10.0.2.15:7000");
+    let forward = format!(
+        "user,id=control,net={CONTROL_NETWORK},restrict=on,hostfwd=tcp:127.0.0.1:{control}-{DOM0}:7000"
+    );
     command.args(["-netdev", &forward, "-device", "e1000,netdev=control"]);
     for (number, wire) in wires.iter().enumerate() {
         let socket = format!("dgram,id=wire{number},local.type=fd,local.str={}", wire.as_raw_fd());
