@@ -49,5 +49,6 @@ pub use record::{Difference, Record, is_later, soa_field};
 pub use statistics::Statistics;
 pub use types::RecordType;
 pub use zone::Zone;
+pub use zonefile::edit::{EditError, edit};
 pub use zonefile::{Warnings, ZoneError, zone_name};
 pub use zones::{Loaded, Zones};

@@ -2,7 +2,10 @@
 //!
 //! The file is read as a stream, one entry at a time into buffers that are used again; no part of it is kept.
 
-use std::io::{BufRead, Read};
+use std::{
+    io::{BufRead, Read},
+    ops::Range,
+};
 
 use crate::limits::ENTRY_OCTETS;
 
@@ -19,6 +22,14 @@ pub struct Token {
     pub glued: bool,
 }
 
+impl Token {
+    /// Where it lies in the entry's text, its quotation marks included.
+    pub fn span(self) -> Range<usize> {
+        let quote = usize::from(self.quoted);
+        self.start as usize - quote..self.end as usize + quote
+    }
+}
+
 /// What is wrong, and on which line.
 pub type SyntaxError = (u32, String);
 
@@ -26,6 +37,8 @@ pub type SyntaxError = (u32, String);
 pub struct Entries<'s> {
     source: &'s mut dyn BufRead,
     text: Vec<u8>,
+    /// Octets of the file before `text`.
+    start: usize,
     tokens: Vec<Token>,
     line: u32,
     /// The first token of the entry has white space before it: the owner is that of the entry before.
@@ -35,12 +48,12 @@ pub struct Entries<'s> {
 impl<'s> Entries<'s> {
     /// Starts at the beginning of `source`.
     pub fn new(source: &'s mut dyn BufRead) -> Entries<'s> {
-        Entries { source, text: Vec::new(), tokens: Vec::new(), line: 0, indented: false }
+        Entries { source, text: Vec::new(), start: 0, tokens: Vec::new(), line: 0, indented: false }
     }
 
     /// Reads the next entry that has tokens; false at the end of the file.
     pub fn advance(&mut self) -> Result<bool, SyntaxError> {
-        self.text.clear();
+        self.forget_text();
         self.tokens.clear();
         let mut open: Vec<u32> = Vec::new();
         loop {
@@ -55,10 +68,20 @@ impl<'s> Entries<'s> {
             self.cut_line(start, &mut open)?;
             match (open.is_empty(), self.tokens.is_empty()) {
                 (true, false) => return Ok(true),
-                (true, true) => self.text.clear(),
+                (true, true) => self.forget_text(),
                 (false, _) => {}
             }
         }
+    }
+
+    fn forget_text(&mut self) {
+        self.start += self.text.len();
+        self.text.clear();
+    }
+
+    /// Where the entry lies in the file: whole lines, from that of its first token or parenthesis on.
+    pub fn span(&self) -> Range<usize> {
+        self.start..self.start + self.text.len()
     }
 
     /// The tokens of the entry.

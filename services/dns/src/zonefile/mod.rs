@@ -2,21 +2,27 @@
 //!
 //! Not here: `$INCLUDE`, which is refused (there is no file system), and `$GENERATE`, which is BIND's.
 
+pub mod edit;
 mod entry;
+mod lines;
 mod location;
+mod print;
 mod rdata;
+mod rewrite;
+mod scope;
 mod services;
+mod style;
 mod words;
 
 use std::io::BufRead;
 
 use crate::limits::WARNINGS;
-use crate::name::{HashKey, Name};
-use crate::types::RecordType;
+use crate::name::{HashKey, Name, to_text};
 use crate::zone::build::Record;
 use crate::zone::{Builder, Zone};
 use entry::Entries;
-use words::{Words, shown, ttl};
+use scope::{Scope, TtlSource};
+use words::Words;
 
 /// A zone file that is refused: what is wrong, and on which line (0 where it is the file as a whole).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,11 +84,8 @@ pub fn read(apex: &Name, text: &mut dyn BufRead, key: &HashKey) -> Result<(Zone,
     let mut reader = Reader {
         builder: Builder::new(apex, key),
         key,
-        origin: apex.wire().to_vec(),
+        scope: Scope::new(apex.wire()),
         owner: Name::root(key),
-        has_owner: false,
-        default_ttl: None,
-        last_ttl: None,
         data: Vec::new(),
         warnings: Warnings::default(),
     };
@@ -101,11 +104,8 @@ pub fn read(apex: &Name, text: &mut dyn BufRead, key: &HashKey) -> Result<(Zone,
 struct Reader<'k> {
     builder: Builder<'k>,
     key: &'k HashKey,
-    origin: Vec<u8>,
+    scope: Scope,
     owner: Name,
-    has_owner: bool,
-    default_ttl: Option<u32>,
-    last_ttl: Option<u32>,
     /// The current record's data; kept to use its memory again.
     data: Vec<u8>,
     warnings: Warnings,
@@ -113,90 +113,19 @@ struct Reader<'k> {
 
 impl Reader<'_> {
     fn entry(&mut self, words: &mut Words<'_, '_>, entries: &Entries<'_>) -> Result<(), String> {
-        if entries.indented {
-            if !self.has_owner {
-                return Err("the first record has no name before it".to_string());
-            }
-        } else {
-            let (word, token) = words.take_token()?;
-            if word.starts_with(b"$") && !token.quoted {
-                return self.directive(word, words);
-            }
-            self.has_owner = false;
-            self.data.clear();
-            words::name(word, &self.origin, &mut self.data)?;
-            self.owner
-                .read(&self.data, self.key)
-                .map_err(|_| format!("{} is no domain name", shown(word)))?;
-            self.has_owner = true;
+        let Some(header) = self.scope.read(words, entries, &mut self.data)? else { return Ok(()) };
+        if !entries.indented {
+            let read = self.owner.read(&self.scope.owner, self.key);
+            read.map_err(|_| format!("{} is no domain name", to_text(&self.scope.owner)))?;
         }
-        self.record(words)
-    }
-
-    fn directive(&mut self, directive: &[u8], words: &mut Words<'_, '_>) -> Result<(), String> {
-        match directive.to_ascii_uppercase().as_slice() {
-            b"$ORIGIN" => {
-                let mut origin = Vec::new();
-                words::name(words.take()?, &self.origin, &mut origin)?;
-                self.origin = origin;
-            }
-            b"$TTL" => self.default_ttl = Some(ttl(words.take()?)?), // RFC 2308 §4
-            b"$INCLUDE" => return Err("$INCLUDE is not served: put the records into this file".to_string()),
-            _ => return Err(format!("{} is no directive: $ORIGIN and $TTL are", shown(directive))),
+        if header.source == TtlSource::Minimum {
+            let reason = "no TTL is given; the SOA record's last field is used";
+            self.warnings.push(words.line(), reason.to_string());
         }
-        if words.is_empty() { Ok(()) } else { Err(format!("{} is too much", shown(words.take()?))) }
-    }
-
-    /// `[TTL] [class] type data` or `[class] [TTL] type data`
-    fn record(&mut self, words: &mut Words<'_, '_>) -> Result<(), String> {
-        let (mut record_ttl, mut has_class) = (None, false);
-        let rtype = loop {
-            let word = words.take()?;
-            if record_ttl.is_none() && word.first().is_some_and(u8::is_ascii_digit) {
-                record_ttl = Some(ttl(word)?);
-            } else if !has_class && is_class(word)? {
-                has_class = true;
-            } else {
-                break RecordType::from_text(word)
-                    .ok_or_else(|| format!("{} is no record type", shown(word)))?;
-            }
-        };
-        if rtype.is_meta() {
-            return Err(format!("{rtype} is a type for questions, not for records"));
-        }
-        self.data.clear();
-        rdata::parse(rtype, words, &self.origin, &mut self.data)?;
-        let ttl = self.ttl(rtype, record_ttl, words.line())?;
-        let record = Record { rtype, ttl, data: &self.data };
+        let record = Record { rtype: header.rtype, ttl: header.ttl, data: &self.data };
         if let Some(warning) = self.builder.add(&self.owner, record)? {
             self.warnings.push(words.line(), warning);
         }
         Ok(())
     }
-
-    /// The record's own TTL, or that of `$TTL`, or the last one given (RFC 1035 §5.1), or for an SOA record its last
-    /// field (RFC 1035 §3.3.13).
-    fn ttl(&mut self, rtype: RecordType, given: Option<u32>, line: u32) -> Result<u32, String> {
-        if let Some(ttl) = given {
-            self.last_ttl = Some(ttl);
-        }
-        let minimum = || self.data.last_chunk().map(|octets| u32::from_be_bytes(*octets));
-        let assumed = || {
-            let ttl = minimum().filter(|_| rtype == RecordType::SOA);
-            ttl.inspect(|_| {
-                self.warnings.push(line, "no TTL is given; the SOA record's last field is used".to_string());
-            })
-        };
-        let ttl = given.or(self.default_ttl).or(self.last_ttl).or_else(assumed);
-        self.last_ttl = self.last_ttl.or(ttl);
-        ttl.ok_or_else(|| "the record has no TTL, and no $TTL or other TTL stands before it".to_string())
-    }
-}
-
-fn is_class(word: &[u8]) -> Result<bool, String> {
-    let is = |text: &str| word.eq_ignore_ascii_case(text.as_bytes());
-    if is("CH") || is("HS") || is("CS") || word.to_ascii_uppercase().starts_with(b"CLASS") && !is("CLASS1") {
-        return Err(format!("only records of class IN are served, not {}", shown(word)));
-    }
-    Ok(is("IN") || is("CLASS1"))
 }

@@ -46,6 +46,11 @@ impl<'e, 's> Words<'e, 's> {
         self.at == self.entry.tokens().len()
     }
 
+    /// How many tokens are taken.
+    pub fn taken(&self) -> usize {
+        self.at
+    }
+
     /// The line of the token taken last.
     pub fn line(&self) -> u32 {
         let token = self.entry.tokens().get(self.at.saturating_sub(1));
