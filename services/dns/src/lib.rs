@@ -29,14 +29,17 @@
 
 mod authority;
 pub mod content;
+pub mod keys;
 pub mod limits;
 mod message;
 mod name;
 mod opt;
+pub mod packet;
 mod query;
 mod record;
 pub mod service;
 mod statistics;
+pub mod tsig;
 mod types;
 mod zone;
 mod zonefile;

@@ -73,3 +73,9 @@ pub const TCP_IDLE_SECONDS: u64 = 30;
 /// Octets of memory left to the executor and the network, whose small allocations must not fail. Where there is less,
 /// queries and connections over TCP are dropped and counted; UDP needs no memory.
 pub const SPARE_OCTETS: usize = 128 * 1024;
+
+/// Keys in all key files. A file with more is refused; the keys of before stay.
+pub const KEYS: usize = 4096;
+
+/// Messages of a transfer between two that are signed (RFC 8945 §5.3.1). More: the transfer is not believed.
+pub const TSIG_UNSIGNED: usize = 99;

@@ -320,7 +320,8 @@ fn prefix(token: &[u8], out: &mut Vec<u8>) -> Option<()> {
 }
 
 /// Whether `\#` data can be read as the fields of its type: answers rely on the names in it.
-fn check_wire(fields: &[Field], mut data: &[u8]) -> Result<(), &'static str> {
+/// Whether data that comes as octets is what these fields make.
+pub fn check_wire(fields: &[Field], mut data: &[u8]) -> Result<(), &'static str> {
     let key = HashKey::new([0; 24]);
     for field in fields {
         let short = "it is too short";
@@ -336,6 +337,13 @@ fn check_wire(fields: &[Field], mut data: &[u8]) -> Result<(), &'static str> {
                 1 + usize::from(*data.first().ok_or(short)?)
             }
             Field::Texts | Field::Base64 if data.is_empty() => return Err(short),
+            Field::Texts => {
+                let mut at = 0;
+                while let Some(length) = data.get(at) {
+                    at += 1 + usize::from(*length);
+                }
+                at
+            }
             _ => data.len(),
         };
         data = data.get(length..).ok_or(short)?;
