@@ -41,6 +41,7 @@ pub mod service;
 mod statistics;
 pub mod tsig;
 mod types;
+pub mod update;
 mod zone;
 mod zonefile;
 mod zones;

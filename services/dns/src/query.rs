@@ -6,23 +6,31 @@ use crate::limits::{HEADER_OCTETS, UDP_OCTETS_WITHOUT_EDNS};
 use crate::name::{HashKey, Name};
 use crate::types::RecordType;
 
-/// Response codes (RFC 1035 §4.1.1, RFC 6672 §2.2, RFC 8945 §5).
+/// Response codes (RFC 1035 §4.1.1, RFC 2136 §2.2, RFC 6672 §2.2, RFC 8945 §5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rcode {
     /// There is an answer, or there is none for this type.
     NoError = 0,
     /// The query cannot be understood.
     FormErr = 1,
+    /// Something of ours failed, and may not the next time.
+    ServFail = 2,
     /// The name does not exist.
     NxDomain = 3,
     /// The operation does not exist here.
     NotImp = 4,
     /// None of our zones, or none of our business.
     Refused = 5,
-    /// The name that a DNAME record leads to is too long.
+    /// The name that a DNAME record leads to is too long; or exists, and an update says it must not.
     YxDomain = 6,
-    /// Signed with a key that is not known.
+    /// The records exist, and an update says they must not.
+    YxRrset = 7,
+    /// The records are not there, and an update says they must.
+    NxRrset = 8,
+    /// Not signed as it must be, or not about a zone of ours.
     NotAuth = 9,
+    /// A name in an update is outside of its zone.
+    NotZone = 10,
 }
 
 /// The header's first flag octet: response, opcode, authoritative, truncated, recursion desired.

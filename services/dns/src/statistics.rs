@@ -19,14 +19,18 @@ pub struct Statistics {
 }
 
 /// Response codes by number (RFC 1035 §4.1.1 and the registry of IANA), those that we give.
-const CODES: [(usize, &str); 7] = [
+const CODES: [(usize, &str); 11] = [
     (0, "NOERROR"),
     (1, "FORMERR"),
+    (2, "SERVFAIL"),
     (3, "NXDOMAIN"),
     (4, "NOTIMP"),
     (5, "REFUSED"),
     (6, "YXDOMAIN"),
+    (7, "YXRRSET"),
+    (8, "NXRRSET"),
     (9, "NOTAUTH"),
+    (10, "NOTZONE"),
 ];
 
 impl fmt::Display for Statistics {

@@ -321,7 +321,7 @@ impl<'k> Builder<'k> {
 }
 
 /// RFC 2181 §10.1, RFC 4034 §2.5: what signs a CNAME record may stand beside it.
-fn may_join_cname(rtype: RecordType) -> bool {
+pub(crate) fn may_join_cname(rtype: RecordType) -> bool {
     matches!(rtype, RecordType::CNAME | RecordType::RRSIG | RecordType::NSEC | RecordType::KEY)
 }
 

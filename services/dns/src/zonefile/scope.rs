@@ -154,7 +154,8 @@ impl Ttls {
     }
 }
 
-fn is_class(word: &[u8]) -> Result<bool, String> {
+/// Whether a word is the class IN. Another class is an error.
+pub fn is_class(word: &[u8]) -> Result<bool, String> {
     let is = |text: &str| word.eq_ignore_ascii_case(text.as_bytes());
     if is("CH") || is("HS") || is("CS") || word.to_ascii_uppercase().starts_with(b"CLASS") && !is("CLASS1") {
         return Err(format!("only records of class IN are served, not {}", shown(word)));
