@@ -21,6 +21,17 @@ pub enum Transport {
     Tcp,
 }
 
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handled {
+    /// The answer has so many octets.
+    Answered(usize),
+    /// Nothing is to be sent.
+    Dropped,
+    /// Signed by TSIG, a transfer, a notification or an update: not for here.
+    Elsewhere,
+}
+
 /// Answers queries from its zones.
 pub struct Authority {
     zones: Zones,
@@ -76,7 +87,47 @@ impl Authority {
 
     /// Answers the message in `buffer[..length]`: writes the answer over it and returns its length, or `None` where there
     /// is nothing to send. The whole buffer may be used, so a larger one makes room for a larger answer. Allocates nothing.
+    /// What is for [elsewhere](Handled::Elsewhere) is refused.
     pub fn answer(&mut self, transport: Transport, buffer: &mut [u8], length: usize) -> Option<usize> {
+        match self.process(transport, buffer, length, Scope { all: true, reserved: 0 }) {
+            Some(Handled::Answered(length)) => Some(length),
+            _ => None,
+        }
+    }
+
+    /// The same, but hands out what is for elsewhere, untouched.
+    #[inline]
+    pub fn handle(&mut self, transport: Transport, buffer: &mut [u8], length: usize) -> Handled {
+        let scope = Scope { all: false, reserved: 0 };
+        self.process(transport, buffer, length, scope).unwrap_or(Handled::Dropped)
+    }
+
+    /// Answers a message whose signature was checked and taken off, and leaves so many octets for that of the answer.
+    pub fn answer_signed(
+        &mut self,
+        transport: Transport,
+        buffer: &mut [u8],
+        length: usize,
+        reserved: usize,
+    ) -> Option<usize> {
+        match self.process(transport, buffer, length, Scope { all: true, reserved }) {
+            Some(Handled::Answered(length)) => Some(length),
+            _ => None,
+        }
+    }
+
+    /// Counts an answer that was given elsewhere.
+    pub fn count(&mut self, rcode: Rcode) {
+        self.statistics.count(rcode, false);
+    }
+
+    fn process(
+        &mut self,
+        transport: Transport,
+        buffer: &mut [u8],
+        length: usize,
+        scope: Scope,
+    ) -> Option<Handled> {
         self.statistics.queries += 1;
         let message = buffer.get(..length)?;
         let query = match query::parse(message, &mut self.names[0], self.zones.key()) {
@@ -85,14 +136,20 @@ impl Authority {
                 self.statistics.dropped += 1;
                 return None;
             }
-            Err(Rejection::Error(rcode)) => return Some(self.reject(buffer, rcode)),
+            Err(Rejection::Elsewhere(_)) if !scope.all => return Some(Handled::Elsewhere),
+            Err(Rejection::Error(rcode) | Rejection::Elsewhere(rcode)) => {
+                return Some(Handled::Answered(self.reject(buffer, rcode)));
+            }
         };
+        if !scope.all && matches!(query.rtype, RecordType::AXFR | RecordType::IXFR) {
+            return Some(Handled::Elsewhere);
+        }
         let limit = match (transport, query.edns) {
             (Transport::Tcp, _) => MESSAGE_OCTETS,
             (Transport::Udp, Some(edns)) => edns.payload.min(self.udp_octets),
             (Transport::Udp, None) => UDP_OCTETS_WITHOUT_EDNS,
         };
-        let limit = limit.min(buffer.len());
+        let limit = limit.min(buffer.len()).saturating_sub(scope.reserved);
         let keepalive = transport == Transport::Tcp && query.edns.is_some_and(|edns| edns.keepalive);
         let reserved = query.edns.map_or(0, |_| opt::octets(keepalive));
         let (question, others) = self.names.split_at_mut(1);
@@ -124,7 +181,7 @@ impl Authority {
         let flags = (if authoritative { AA } else { 0 }) | (if truncated { TC } else { 0 });
         write_header(buffer, flags, rcode, 1, counts);
         self.statistics.count(rcode, truncated);
-        Some(length)
+        Some(Handled::Answered(length))
     }
 
     /// A header and nothing else.
@@ -133,6 +190,15 @@ impl Authority {
         self.statistics.count(rcode, false);
         HEADER_OCTETS
     }
+}
+
+/// What is answered here, and in how much room.
+#[derive(Clone, Copy)]
+struct Scope {
+    /// Everything, be it with a refusal.
+    all: bool,
+    /// Octets that stay free.
+    reserved: usize,
 }
 
 /// Keeps the identifier, the opcode and RD (RFC 1035 §4.1.1); everything else is ours.

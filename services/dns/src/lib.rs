@@ -46,7 +46,7 @@ mod zone;
 mod zonefile;
 mod zones;
 
-pub use authority::{Authority, Transport};
+pub use authority::{Authority, Handled, Transport};
 pub use name::{HashKey, Name, NameError, to_text};
 pub use query::Rcode;
 pub use record::{Difference, Record, is_later, soa_field};

@@ -44,6 +44,10 @@ pub const TC: u8 = 0x02;
 /// See [`QR`].
 pub const RD: u8 = 0x01;
 
+/// Opcodes where the flags have them (RFC 1996 §3, RFC 2136 §1.3).
+const OPCODE_NOTIFY: u8 = 4 << 3;
+const OPCODE_UPDATE: u8 = 5 << 3;
+
 /// Classes (RFC 1035 §3.2.4).
 pub const CLASS_IN: u16 = 1;
 /// See [`CLASS_IN`].
@@ -84,6 +88,9 @@ pub enum Rejection {
     Drop,
     /// A header with this code is sent.
     Error(Rcode),
+    /// It is signed, or a notification or an update: something for who knows keys and may change zones. Without such a one
+    /// a header with this code is sent.
+    Elsewhere(Rcode),
 }
 
 /// Reads a message; its question's name goes into `name`.
@@ -93,8 +100,10 @@ pub fn parse(message: &[u8], name: &mut Name, key: &HashKey) -> Result<Query, Re
     if header[2] & QR != 0 {
         return Err(Rejection::Drop);
     }
-    if header[2] & OPCODE != 0 {
-        return Err(Rejection::Error(Rcode::NotImp));
+    match header[2] & OPCODE {
+        0 => {}
+        OPCODE_NOTIFY | OPCODE_UPDATE => return Err(Rejection::Elsewhere(Rcode::NotImp)),
+        _ => return Err(Rejection::Error(Rcode::NotImp)),
     }
     let count = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
     // RFC 9619 §4: exactly one question.
@@ -126,7 +135,7 @@ pub fn parse(message: &[u8], name: &mut Name, key: &HashKey) -> Result<Query, Re
     if !rest.is_empty() {
         return Err(format_error);
     }
-    if signed { Err(Rejection::Error(Rcode::NotAuth)) } else { Ok(query) }
+    if signed { Err(Rejection::Elsewhere(Rcode::NotAuth)) } else { Ok(query) }
 }
 
 /// The records that may come with a query.
