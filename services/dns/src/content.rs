@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 
+use crate::check::FileKind;
 use crate::limits::READ_AHEAD_OCTETS;
 use crate::zonefile::ZoneError;
 use crate::zones::{Loaded, Zones};
@@ -21,7 +22,7 @@ pub fn load(
         }
         let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let file = path.strip_prefix("./").unwrap_or(&path);
-        if !is_zone_file(file) {
+        if FileKind::of(file) != FileKind::Zone {
             continue;
         }
         if zones.serves(file) {
@@ -54,12 +55,6 @@ impl<R: Read> Read for Whole<R> {
         }
         Ok(read)
     }
-}
-
-/// Files whose names start with a dot are hidden, `_keys` and `ZONE._keys` are not zones but hold secrets, and what is in
-/// folders is something else.
-fn is_zone_file(file: &str) -> bool {
-    !file.starts_with('.') && !file.contains('/') && file != "_keys" && !file.ends_with("._keys")
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@
 //! served when they are asked for, not added by themselves. No recursion, ever.
 
 mod authority;
+pub mod check;
 pub mod content;
 pub mod keys;
 pub mod limits;
