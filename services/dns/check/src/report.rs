@@ -1,6 +1,7 @@
 //! What was found, a line each, in words that the one who pushes can act on.
 
 use dns::check::{self, Checked, FileKind};
+use dns::keys::Keys;
 use dns::{HashKey, Warnings, ZoneError};
 use std::{collections::BTreeMap, process::ExitCode};
 
@@ -9,6 +10,7 @@ use std::{collections::BTreeMap, process::ExitCode};
 pub struct Report {
     key: HashKey,
     serial_warns: bool,
+    keys: Keys,
     zones: usize,
     errors: usize,
     /// The file of each zone seen, to find two for one.
@@ -20,12 +22,13 @@ impl Report {
     pub fn new(serial_warns: bool) -> Report {
         // Hashes only live here, where nobody can choose names to make them collide and gain from it.
         let key = HashKey::new([0x5A; 24]);
-        Report { key, serial_warns, zones: 0, errors: 0, seen: BTreeMap::new() }
+        Report { key, serial_warns, keys: Keys::default(), zones: 0, errors: 0, seen: BTreeMap::new() }
     }
 
     /// Forgets which zones have files, because what comes is another tree.
     pub fn start_tree(&mut self) {
         self.seen.clear();
+        self.keys = Keys::default();
     }
 
     /// Says that something would not be served.
@@ -55,7 +58,15 @@ impl Report {
     pub fn file(&mut self, file: &str, old: Option<&[u8]>, new: &[u8]) {
         match FileKind::of(file) {
             FileKind::Zone => self.zone(file, old, new),
-            FileKind::Keys | FileKind::Other => {}
+            FileKind::Keys => self.keys(file, new),
+            FileKind::Other => {}
+        }
+    }
+
+    fn keys(&mut self, file: &str, text: &[u8]) {
+        match self.keys.load(file, &mut &*text) {
+            Ok(warnings) => warnings.iter().for_each(|warning| self.warning(warning)),
+            Err(error) => self.error(error),
         }
     }
 

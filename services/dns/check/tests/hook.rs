@@ -1,5 +1,7 @@
 //! The hook in a real repository: real pushes to a bare one, taken or not, and what the one who pushes reads.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it has to be")]
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -107,6 +109,12 @@ fn a_push_is_taken_if_every_zone_in_it_can_be_served() {
                   old ones; write 2 or later";
     check(&place, &[("example.org", Some(&more))], false, &[serial, "1 zones checked, 1 errors"]);
     check(&place, &[("example.org", Some(&more.replace("r 1", "r 2")))], true, &[good]);
+    let keys = "a._update.example.org. DNSKEY 0 3 163 not-base-64\n";
+    let (taken, said) = place.push(&[("_keys", Some(keys))]);
+    assert!(
+        said.iter().any(|line| line.contains("_keys")) && !said.concat().contains("not-base"),
+        "{taken} {said:?}"
+    );
     let second = "error: example.org: a second file for the zone of Example.ORG";
     check(&place, &[("Example.ORG", Some(GOOD))], false, &[second, "1 zones checked, 1 errors"]);
     check(
