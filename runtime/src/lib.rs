@@ -38,19 +38,21 @@
 //! }
 //! ```
 //!
-//! What is not here: threads, files, signals; TLS, syslog and metrics come later. No unsafe code, no hypervisor, no
-//! protocol above TCP and UDP but DHCP and the resolver's DNS.
+//! What is not here: threads, files, signals; syslog and metrics come later. No unsafe code, no hypervisor, no
+//! protocol above TCP and UDP but DHCP, the resolver's DNS, TLS and HTTP. An image holds what its service uses.
 //!
-//! Reading order: [`run`], [`configuration`], [`network`], [`resolver`], [`connect`], `log`, [`limits`].
+//! Reading order: [`run`], [`configuration`], [`network`], [`resolver`], [`connect`], [`tls`], [`http`], `log`, [`limits`].
 
 pub mod configuration;
 pub mod connect;
 pub mod content;
 mod event_loop;
+pub mod http;
 pub mod limits;
 mod log;
 pub mod network;
 pub mod resolver;
+pub mod tls;
 
 pub use configuration::Argument;
 pub use event_loop::{Environment, Stop, run};

@@ -92,6 +92,44 @@ pub const RESOLVER_SECONDS: u32 = 86_400;
 /// The same of the answer that there is nothing (RFC 2308 §5: one to three hours at most).
 pub const RESOLVER_NEGATIVE_SECONDS: u32 = 900;
 
+/// Seconds that a TLS handshake may take, as client or server. Three round trips to the other side of the world and the
+/// retransmission of each; beyond it the connection is dropped.
+pub const TLS_HANDSHAKE_SECONDS: u64 = 15;
+
+/// TLS sessions that are remembered, so that a peer who comes again is spared signatures; as client and as server each. Beyond
+/// it the oldest is forgotten. About 2 KiB each.
+pub const TLS_SESSIONS: usize = 64;
+
+/// Certificates of a server's own chain.
+pub const TLS_CHAIN: usize = 8;
+
+/// Certificates and fingerprints that a client trusts, besides the web's authorities.
+pub const TRUST_ANCHORS: usize = 256;
+
+/// Seconds without any progress of an HTTP exchange until it fails: a peer that takes nothing, sends nothing, or thinks about
+/// its response. A git server may index a pack for that long before it says something.
+pub const HTTP_PATIENCE_SECONDS: u64 = 60;
+
+/// Seconds that an HTTP connection is kept without a request, and that a client may take to send the head of one. nginx has 75.
+pub const HTTP_IDLE_SECONDS: u64 = 30;
+
+/// Connections that an HTTP client keeps. The one kept for longest makes room for another.
+pub const HTTP_CONNECTIONS: usize = 4;
+
+/// Bytes of a request's or response's head, and of what HTTP/1.1 reads or writes at a time; beyond it status 431, or an error.
+/// nginx has 32 KiB for a request's.
+pub const HTTP_HEAD_BYTES: usize = 32 * 1024;
+
+/// Fields of a head in HTTP/1.1; beyond it status 431, or an error.
+pub const HTTP_HEADERS: usize = 100;
+
+/// Requests at a time on a connection of HTTP/2; a client has to wait with more (RFC 9113 §5.1.2).
+pub const HTTP_STREAMS: u32 = 32;
+
+/// Bytes that a peer may send ahead of what was read in HTTP/2, in a stream and in all streams of a connection, and that we
+/// hold ready to send.
+pub const HTTP_WINDOW_BYTES: u32 = 128 * 1024;
+
 /// Boot arguments.
 pub const ARGUMENTS: usize = 256;
 

@@ -32,6 +32,8 @@ pub fn run(arguments: Vec<String>) -> Result<ExitCode, Failure> {
     cargo::check(&mut cargo::cargo(&["test", "--workspace", "--quiet"]))?;
     step("images and tender");
     let artefacts = build()?;
+    step("TLS and HTTP");
+    peers_of_runtime(&mut skipped)?;
     step("boot grid and the whole path");
     boot_grid(&artefacts, &mut skipped)?;
     network_ring(&mut skipped)?;
@@ -171,6 +173,26 @@ fn usable_io_uring() -> bool {
         std::fs::read_to_string(path).is_ok_and(|text| text.lines().any(|line| line == wanted))
     };
     says("/proc/sys/kernel/io_uring_disabled", "0") && says("/proc/self/status", "Seccomp:\t0")
+}
+
+/// Programs that TLS and HTTP are tried with, each by its Debian package and the tests that need it.
+const WEB: [(&str, &str, &str); 3] =
+    [("openssl", "openssl", "tls"), ("nginx", "nginx-light", "http"), ("curl", "curl", "http")];
+
+/// TLS and HTTP of runtime with other people's programs at the other end.
+fn peers_of_runtime(skipped: &mut Vec<String>) -> Result<(), Failure> {
+    for name in ["tls", "http"] {
+        let needed = WEB.iter().filter(|(.., test)| *test == name);
+        let missing: Vec<&str> =
+            needed.filter(|(program, ..)| !is_installed(program)).map(|(_, package, _)| *package).collect();
+        if missing.is_empty() {
+            let arguments = ["test", "--package", "runtime", "--test", name, "--quiet", "--", "--ignored"];
+            cargo::check(&mut cargo::cargo(&arguments))?;
+        } else {
+            skipped.push(format!("{name} with a peer; sudo apt-get install {}", missing.join(" ")));
+        }
+    }
+    Ok(())
 }
 
 /// Checks of artefacts against what other projects say is right: each tool by its program and its Debian packages.
