@@ -38,4 +38,4 @@ pub use id::{Collision, Format, Hasher, NoId, ObjectId};
 pub use limits::Limits;
 pub use object::{BadPath, Commit, Identity, Kind, Malformed, Mode, Object, Tag, TreePath};
 pub use pack::{PackError, PackReceiver, Received, Resolver};
-pub use repository::{Change, Edits, Existing, Listing, Repository, Tree};
+pub use repository::{Change, Contested, Edits, Existing, Listing, Merged, Repository, Resolution, Tree};

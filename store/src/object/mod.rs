@@ -8,6 +8,7 @@ mod tree;
 pub use commit::{Commit, Identity};
 pub use path::{BadPath, TreePath, check_name};
 pub use tag::Tag;
+pub(crate) use tree::tree_order;
 pub use tree::{Entries, Entry, Mode, encode_tree};
 
 use std::{fmt, rc::Rc};

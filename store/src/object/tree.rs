@@ -61,7 +61,7 @@ pub struct Entry<'a> {
 }
 
 /// The order of entries in a tree: as bytes, a directory as if its name ended with a slash.
-pub fn tree_order(one: (&[u8], Mode), other: (&[u8], Mode)) -> Ordering {
+pub(crate) fn tree_order(one: (&[u8], Mode), other: (&[u8], Mode)) -> Ordering {
     let end = |mode| if mode == Mode::Tree { b'/' } else { 0 };
     let common = one.0.len().min(other.0.len());
     one.0[..common].cmp(&other.0[..common]).then_with(|| {

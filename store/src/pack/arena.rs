@@ -89,7 +89,6 @@ impl Arena {
     }
 
     /// Moves bytes down, from the place `from` to the place `to`, which is no later.
-    #[allow(dead_code, reason = "for compaction")]
     pub(crate) fn slide(&mut self, mut from: u32, mut to: u32, mut count: u32) {
         let mut buffer = [0; 4096];
         while count > 0 && to < from {
@@ -105,7 +104,6 @@ impl Arena {
     }
 
     /// Overwrites bytes that are there.
-    #[allow(dead_code, reason = "for compaction")]
     pub(crate) fn write(&mut self, mut place: u32, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let next = self.pieces.partition_point(|piece| piece.start <= place);

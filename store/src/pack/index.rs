@@ -88,7 +88,6 @@ impl Index {
     }
 
     /// Keeps those objects for whose places there is a new one.
-    #[allow(dead_code, reason = "for compaction")]
     pub(crate) fn move_all(&mut self, new_place: impl Fn(u32) -> Option<u32>) {
         either!(self, table => {
             table.settle();
@@ -104,7 +103,6 @@ impl Index {
     }
 
     /// All places, in no order.
-    #[allow(dead_code, reason = "for compaction")]
     pub(crate) fn places(&self) -> Vec<u32> {
         either!(self, table => {
             table.sorted.iter().map(|record| record.place).chain(table.recent.values().copied()).collect()

@@ -19,7 +19,7 @@ mod resolver;
 pub(crate) use arena::Arena;
 pub use delta::BadDelta;
 pub(crate) use delta::{apply, sizes as delta_sizes};
-pub(crate) use entry::{Base, Header, encode_entry};
+pub(crate) use entry::{Base, Header, encode_entry, encode_header};
 pub(crate) use index::Index;
 pub(crate) use inflate::Inflater;
 pub use receiver::PackReceiver;

@@ -44,7 +44,6 @@ impl Cache {
     }
 
     /// Forgets everything.
-    #[allow(dead_code, reason = "for compaction")]
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }

@@ -5,7 +5,7 @@ use crate::{
     error::Error,
     id::ObjectId,
     limits::TREE_DEPTH,
-    object::{Mode, TreePath},
+    object::{Entries, Entry, Kind, Malformed, Mode, Object, TreePath, tree_order},
 };
 use std::cmp::Ordering;
 
@@ -20,19 +20,29 @@ pub struct Change {
     pub new: Option<Existing>,
 }
 
+impl Change {
+    /// What is there now, if that is a file.
+    pub fn file(&self) -> Option<ObjectId> {
+        self.new.filter(|new| matches!(new.mode, Mode::File | Mode::Executable)).map(|new| new.id)
+    }
+}
+
+/// A name that has something else in one directory than in another. A file and a directory of one name are two.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Difference<'a> {
+    pub(super) name: &'a [u8],
+    pub(super) old: Option<Existing>,
+    pub(super) new: Option<Existing>,
+}
+
 impl Repository {
     /// What is different in `new` against `old`, sorted by path; commits or trees, `None` is the empty tree.
     pub fn diff(&self, old: Option<&ObjectId>, new: Option<&ObjectId>) -> Result<Vec<Change>, Error> {
-        let mut changes = Vec::new();
-        let (old, new) = (self.root(old)?, self.root(new)?);
-        self.diff_trees(&[], old, new, &mut |change| changes.push(change))?;
+        let root = |id: Option<&ObjectId>| id.map(|id| self.tree(id).map(|tree| tree.id())).transpose();
+        let mut changes: Vec<Change> = Vec::new();
+        self.diff_trees(&[], root(old)?, root(new)?, 0, &mut |change| changes.push(change))?;
         changes.sort_unstable();
         Ok(changes)
-    }
-
-    /// The tree of a commit or a tree.
-    pub(super) fn root(&self, id: Option<&ObjectId>) -> Result<Option<ObjectId>, Error> {
-        id.map(|id| self.tree(id).map(|tree| tree.id())).transpose()
     }
 
     /// Compares two directories, or what is below one with nothing.
@@ -41,66 +51,74 @@ impl Repository {
         parent: &[u8],
         old: Option<ObjectId>,
         new: Option<ObjectId>,
+        depth: usize,
         found: &mut dyn FnMut(Change),
+    ) -> Result<(), Error> {
+        if depth >= TREE_DEPTH {
+            return Err(Error::TooDeep);
+        }
+        self.compare(old, new, &mut |Difference { name, old, new }| {
+            let path = TreePath::join(parent, name);
+            if old.or(new).is_some_and(|one| one.mode == Mode::Tree) {
+                let (old, new) = (old.map(|old| old.id), new.map(|new| new.id));
+                self.diff_trees(path.as_bytes(), old, new, depth + 1, found)
+            } else {
+                found(Change { path, old, new });
+                Ok(())
+            }
+        })
+    }
+
+    /// Goes over two directories in git's order and tells what differs. Both are checked
+    /// whole.
+    pub(super) fn compare(
+        &self,
+        old: Option<ObjectId>,
+        new: Option<ObjectId>,
+        visit: &mut dyn FnMut(Difference<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         if old == new {
             return Ok(());
         }
-        if parent.iter().filter(|&&byte| byte == b'/').count() + 1 >= TREE_DEPTH {
-            return Err(Error::TooDeep);
-        }
-        for (name, old, new) in self.pairs(old, new)? {
-            if old == new {
-                continue;
-            }
-            let path = TreePath::join(parent, &name);
-            let split = |existing: Option<Existing>| match existing {
-                Some(Existing { mode: Mode::Tree, id }) => (Some(id), None),
-                other => (None, other),
-            };
-            let ((old_tree, old), (new_tree, new)) = (split(old), split(new));
-            self.diff_trees(path.as_bytes(), old_tree, new_tree, found)?;
-            if old != new {
-                found(Change { path, old, new });
-            }
-        }
-        Ok(())
-    }
-
-    /// The entries of two directories by name, sorted.
-    pub(super) fn pairs(&self, old: Option<ObjectId>, new: Option<ObjectId>) -> Result<Vec<Pair>, Error> {
-        let sorted = |id: Option<ObjectId>| {
-            let mut entries = id.map(|id| self.entries(&id)).transpose()?.unwrap_or_default();
-            entries.sort_unstable();
-            Ok::<_, Error>(entries.into_iter().peekable())
+        let read = |id: Option<ObjectId>| id.map(|id| self.read_as(&id, Kind::Tree)).transpose();
+        let (old_tree, new_tree) = (read(old)?, read(new)?);
+        let bytes = |tree: &Option<Object>| tree.as_ref().map(|tree| tree.data.clone()).unwrap_or_default();
+        let (old_data, new_data) = (bytes(&old_tree), bytes(&new_tree));
+        let at = |id: Option<ObjectId>| {
+            move |malformed: Malformed| Error::Malformed(id.expect("what has bytes has an id"), malformed)
         };
-        let (mut old, mut new) = (sorted(old)?, sorted(new)?);
-        let mut pairs = Vec::new();
+        let mut olds = Entries::new(self.format(), &old_data);
+        let mut news = Entries::new(self.format(), &new_data);
+        let (mut one, mut other) =
+            (next_entry(&mut olds).map_err(at(old))?, next_entry(&mut news).map_err(at(new))?);
         loop {
-            let order = match (old.peek(), new.peek()) {
-                (None, None) => return Ok(pairs),
+            let order = match (&one, &other) {
+                (None, None) => return Ok(()),
                 (Some(_), None) => Ordering::Less,
                 (None, Some(_)) => Ordering::Greater,
-                (Some(one), Some(other)) => one.0.cmp(&other.0),
+                (Some(one), Some(other)) => tree_order((one.name, one.mode), (other.name, other.mode)),
             };
-            let one = if order.is_le() { old.next() } else { None };
-            let other = if order.is_ge() { new.next() } else { None };
-            let (name, one, other) = match (one, other) {
-                (Some((name, one)), other) => (name, Some(one), other.map(|other| other.1)),
-                (None, Some((name, other))) => (name, None, Some(other)),
-                (None, None) => return Ok(pairs),
-            };
-            pairs.push((name, one, other));
+            let existing = |entry: Entry<'_>| Existing { mode: entry.mode, id: entry.id };
+            let (mut name, mut before, mut after) = (&[][..], None, None);
+            if order.is_le()
+                && let Some(entry) = one
+            {
+                (name, before) = (entry.name, Some(existing(entry)));
+                one = next_entry(&mut olds).map_err(at(old))?;
+            }
+            if order.is_ge()
+                && let Some(entry) = other
+            {
+                (name, after) = (entry.name, Some(existing(entry)));
+                other = next_entry(&mut news).map_err(at(new))?;
+            }
+            if before != after {
+                visit(Difference { name, old: before, new: after })?;
+            }
         }
     }
 }
 
-/// A name, with what has it in either directory.
-pub(super) type Pair = (Box<[u8]>, Option<Existing>, Option<Existing>);
-
-impl Change {
-    /// What is there now, if that is a file.
-    pub fn file(&self) -> Option<ObjectId> {
-        self.new.filter(|new| matches!(new.mode, Mode::File | Mode::Executable)).map(|new| new.id)
-    }
+fn next_entry<'a>(entries: &mut Entries<'a>) -> Result<Option<Entry<'a>>, Malformed> {
+    entries.next().transpose()
 }

@@ -63,10 +63,9 @@ impl Repository {
     /// The tree that edits make of another, or of an empty one; its id is the old one if nothing changes. Directories appear
     /// and vanish with what is in them. A path that leads through a file is an error, unless the file is removed too.
     pub fn edit(&mut self, tree: Option<&ObjectId>, edits: &Edits) -> Result<ObjectId, Error> {
-        let edits: Vec<(Vec<&[u8]>, &TreePath, &Edit)> =
+        let mut edits: Vec<(Vec<&[u8]>, &TreePath, &Edit)> =
             edits.0.iter().map(|(path, edit)| (path.names().collect(), path, edit)).collect();
         // Sorted by names, so that what is in one directory lies together: `a`, `a/b`, `a.b`.
-        let mut edits = edits;
         edits.sort_by(|one, other| one.0.cmp(&other.0));
         let root = match tree {
             Some(id) if self.kind(id)? == Kind::Commit => Some(self.read_commit(id)?.tree),
@@ -94,17 +93,18 @@ impl Repository {
             let name = group[0].0[depth];
             let mut here = entries.remove(name);
             // An edit of the name itself sorts before those below it.
-            let (below, path) = (&group[1..], group[0].1);
-            let below = if group[0].0.len() == depth + 1 {
+            let mut below = group;
+            if group[0].0.len() == depth + 1 {
                 here = self.edit_entry(here, group[0].2)?;
-                below
-            } else {
-                group
-            };
-            if !below.is_empty() {
-                if here.is_some_and(|here| here.mode != Mode::Tree) {
-                    return Err(Error::NoDirectory(path.clone()));
-                }
+                below = &group[1..];
+            }
+            let no_directory = here.is_some_and(|here| here.mode != Mode::Tree);
+            if no_directory
+                && let Some((_, path, _)) = below.iter().find(|(_, _, edit)| **edit != Edit::Remove)
+            {
+                return Err(Error::NoDirectory((*path).clone()));
+            }
+            if !below.is_empty() && !no_directory {
                 let id = self.edit_directory(here.map(|here| here.id), below, depth + 1)?;
                 here = id.map(|id| Existing { mode: Mode::Tree, id });
             }

@@ -4,13 +4,18 @@
 //! reader; a bounded cache keeps what may be wanted again.
 
 mod cache;
+mod compact;
 mod diff;
 mod edit;
+mod history;
+mod merge;
 mod outgoing;
 mod tree;
+mod walk;
 
 pub use diff::Change;
 pub use edit::Edits;
+pub use merge::{Contested, Merged, Resolution};
 pub use tree::{Existing, Listing, Tree};
 
 use crate::{

@@ -92,3 +92,110 @@ fn branches_move_if_they_are_where_they_are_expected() {
     assert!(repository.test_and_set("main", id(2), None));
     assert_eq!((repository.branch("main"), repository.branches().count()), (None, 0));
 }
+
+#[track_caller]
+fn check_merge(
+    base: &[(&str, Option<&str>)],
+    ours: &[(&str, Option<&str>)],
+    theirs: &[(&str, Option<&str>)],
+    expect: Result<&[&str], &[&str]>,
+) {
+    let mut repository = repository();
+    let base = repository.edit(None, &edits(base)).unwrap();
+    let ours = repository.edit(Some(&base), &edits(ours)).unwrap();
+    let theirs = repository.edit(Some(&base), &edits(theirs)).unwrap();
+    let merged = repository.merge(Some(&base), &ours, &theirs, &mut |contested| match (
+        contested.base,
+        contested.ours,
+        contested.theirs,
+    ) {
+        (_, Some(ours), Some(theirs)) if contested.path.as_str() == Some("join") => {
+            Resolution::Write([ours, theirs].concat())
+        }
+        (Some(_), None, Some(_)) if contested.path.as_str() == Some("drop") => Resolution::Remove,
+        _ => Resolution::Conflict,
+    });
+    match (merged.unwrap(), expect) {
+        (Merged::Tree(tree), Ok(expect)) => assert_eq!(files(&repository, &tree), expect),
+        (Merged::Conflict(paths), Err(expect)) => {
+            assert_eq!(paths.iter().map(ToString::to_string).collect::<Vec<_>>(), expect);
+        }
+        (merged, expect) => panic!("{merged:?}, not {expect:?}"),
+    }
+}
+
+#[test]
+fn what_one_side_changed_is_taken() {
+    let base = [("a", Some("1")), ("b", Some("2")), ("d/c", Some("3"))];
+    check_merge(&base, &[("a", Some("4"))], &[("b", None), ("n", Some("5"))], Ok(&["a=4", "d/c=3", "n=5"]));
+    check_merge(&base, &[("a", Some("4"))], &[("a", Some("4")), ("d/c", None)], Ok(&["a=4", "b=2"]));
+    check_merge(
+        &base,
+        &[("d/n", Some("6"))],
+        &[("d/m", Some("7"))],
+        Ok(&["a=1", "b=2", "d/c=3", "d/m=7", "d/n=6"]),
+    );
+    check_merge(&base, &[("d", None), ("d", Some("8"))], &[("a", None)], Ok(&["b=2", "d=8"]));
+    check_merge(&base, &[("a", None), ("a/x", Some("9"))], &[("b", None)], Ok(&["a/x=9", "d/c=3"]));
+}
+
+#[test]
+fn what_both_changed_is_asked_about() {
+    let base = [("join", Some("1")), ("drop", Some("2")), ("d/c", Some("3"))];
+    check_merge(&base, &[("join", Some("x"))], &[("join", Some("y"))], Ok(&["d/c=3", "drop=2", "join=xy"]));
+    check_merge(&base, &[("drop", None)], &[("drop", Some("y"))], Ok(&["d/c=3", "join=1"]));
+    check_merge(&base, &[("drop", Some("x"))], &[("drop", Some("y"))], Err(&["drop"]));
+    check_merge(&base, &[("d/c", None)], &[("d/c", Some("y"))], Err(&["d/c"]));
+}
+
+#[test]
+fn a_file_over_a_directory_that_the_other_side_uses_is_a_conflict() {
+    let base = [("a", Some("1")), ("d/c", Some("3"))];
+    check_merge(&base, &[("d", Some("x"))], &[("d/n", Some("y"))], Err(&["d"]));
+    check_merge(&base, &[("n", Some("x"))], &[("n/m", Some("y"))], Err(&["n"]));
+    check_merge(&base, &[("n/m", Some("x"))], &[("n", Some("y"))], Err(&["n/m"]));
+}
+
+/// A commit of one file that says `content`, made at a time.
+fn commit(repository: &mut Repository, content: &str, parents: &[ObjectId], seconds: i64) -> ObjectId {
+    let base = parents.first().copied();
+    let tree = repository.edit(base.as_ref(), &edits(&[("f", Some(content))])).unwrap();
+    repository.commit(tree, parents, &Identity::new("A", "a@example.com", seconds), "Why\n").unwrap()
+}
+
+#[test]
+fn history_is_walked_as_git_walks_it() {
+    let mut repository = repository();
+    let first = commit(&mut repository, "1", &[], 10);
+    let left = commit(&mut repository, "2", &[first], 20);
+    let right = commit(&mut repository, "1", &[first], 30);
+    let merge = commit(&mut repository, "2", &[right, left], 40);
+    let log = repository.log(&merge, 3).unwrap();
+    assert_eq!(log.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [merge, right, left]);
+    assert_eq!(repository.merge_base(&left, &right), Ok(Some(first)));
+    assert_eq!(repository.merge_base(&left, &merge), Ok(Some(left)));
+    assert_eq!(repository.is_ancestor(&first, &merge), Ok(true));
+    assert_eq!(repository.is_ancestor(&left, &right), Ok(false));
+    let last = repository.last_modified(&merge, "f").unwrap().map(|(id, _)| id);
+    assert_eq!(last, Some(left));
+    assert_eq!(repository.last_modified(&merge, "g"), Ok(None));
+    repository.set_shallow(right);
+    assert_eq!(repository.log(&right, 9).unwrap().len(), 1);
+}
+
+#[test]
+fn compaction_keeps_what_branches_reach() {
+    let mut repository = repository();
+    let mut head = commit(&mut repository, "0", &[], 1);
+    for round in 1..20 {
+        head = commit(&mut repository, &format!("{round}").repeat(100), &[head], round);
+        commit(&mut repository, &format!("lost {round}").repeat(100), &[head], round);
+    }
+    repository.set_branch("main", Some(head));
+    let objects = repository.objects();
+    assert!(repository.compact(&[]).unwrap() > 0);
+    assert_eq!(repository.objects(), objects - 3 * 19);
+    assert_eq!(repository.verify(&[head], &[]), Ok(()));
+    assert_eq!(files(&repository, &head), ["f=".to_owned() + &"19".repeat(100)]);
+    assert_eq!(repository.compact(&[]), Ok(0));
+}
