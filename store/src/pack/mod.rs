@@ -28,6 +28,9 @@ pub use resolver::{Received, Resolver};
 use crate::id::ObjectId;
 use std::fmt;
 
+#[cfg(test)]
+mod tests;
+
 /// Why a pack was refused. Whoever sent it is at fault, or the limits are too low for it; nothing of it was kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PackError {
