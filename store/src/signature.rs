@@ -143,10 +143,7 @@ impl Signer {
             match name.to_ascii_lowercase().as_str() {
                 "namespaces" => for_git = value == "git" || value == "*",
                 "valid-after" => signer.valid_after = Some(parse_time(value)?),
-                "valid-before" => {
-                    signer.valid_before =
-                        Some(parse_time(value).ok_or("a time is not YYYYMMDD[HHMM[SS]][Z]")?);
-                }
+                "valid-before" => signer.valid_before = Some(parse_time(value)?),
                 "cert-authority" => return Err("certificates are not supported"),
                 _ => return Err("an option that is not known"),
             }
