@@ -1,5 +1,8 @@
 //! From a query to its answer: which zone, which name in it, what of it goes into which section (RFC 1034 §4.3.2).
 
+mod signing;
+
+use crate::dnssec::Signer;
 use crate::limits::{
     CHAIN_LINKS, HEADER_OCTETS, MESSAGE_OCTETS, NAME_OCTETS, UDP_OCTETS, UDP_OCTETS_WITHOUT_EDNS,
 };
@@ -41,6 +44,8 @@ pub struct Authority {
     /// The question's name, and the one that CNAME and DNAME records have led to.
     names: [Name; 3],
     memory: Memory,
+    /// Makes signatures, if zones are signed.
+    signer: Option<Box<Signer>>,
 }
 
 impl Authority {
@@ -56,6 +61,7 @@ impl Authority {
             statistics: Statistics::default(),
             names,
             memory,
+            signer: None,
         }
     }
 
@@ -162,6 +168,9 @@ impl Authority {
             transport,
             question: &question[0],
             writer: Writer::new(buffer, room, &question[0], key, &mut self.memory),
+            signer: self.signer.as_deref_mut(),
+            dnssec_ok: query.edns.is_some_and(|edns| edns.dnssec_ok),
+            expansions: [None; CHAIN_LINKS],
             rcode: Rcode::NoError,
             error: None,
             authoritative: false,
@@ -219,6 +228,10 @@ struct Response<'a> {
     transport: Transport,
     question: &'a Name,
     writer: Writer<'a>,
+    signer: Option<&'a mut Signer>,
+    /// The client wants signatures, and there are some.
+    dnssec_ok: bool,
+    expansions: signing::Expansions<'a>,
     rcode: Rcode,
     error: Option<ExtendedError>,
     authoritative: bool,
@@ -259,6 +272,16 @@ impl<'a> Response<'a> {
     }
 
     fn follow_chain(&mut self, current: &mut Name, spare: &mut Name) {
+        if let Some(zone) = self.walk_chain(current, spare) {
+            self.prove_expansions(spare);
+            self.add_addresses(zone, spare);
+        } else {
+            self.prove_expansions(spare);
+        }
+    }
+
+    /// The zone that the chain ends in, unless it ends elsewhere.
+    fn walk_chain(&mut self, current: &mut Name, spare: &mut Name) -> Option<&'a Zone> {
         let question = self.question;
         let (mut owner, mut visited) = (HEADER_OCTETS, [0; CHAIN_LINKS]);
         for link in 0..=CHAIN_LINKS {
@@ -268,20 +291,21 @@ impl<'a> Response<'a> {
                 if link == 0 {
                     self.refuse(ExtendedError::NotAuthoritative);
                 }
-                return;
+                return None;
             };
             // A name seen before: a loop. The client sees as much from the records.
             if visited[..link].contains(&name.hash(0)) || link == CHAIN_LINKS {
-                return;
+                return None;
             }
             visited[link] = name.hash(0);
             self.authoritative |= self.query.class == CLASS_IN;
             match self.step(zone, name, owner, link == 0, spare) {
                 Some(next) => owner = next.owner,
-                None => return self.add_addresses(zone, spare),
+                None => return Some(zone),
             }
             std::mem::swap(current, spare);
         }
+        None
     }
 
     /// The zone that answers for a name. The DS records of a zone's own name are its parent's (RFC 4035 §3.1.4.1).
@@ -312,10 +336,10 @@ impl<'a> Response<'a> {
                 self.refer(zone, name, owner, node, label, next);
                 None
             }
-            Found::Dname(node, label) => self.redirect(name, owner, node, label, next),
+            Found::Dname(node, label) => self.redirect(zone, name, owner, (node, label), next),
             Found::Nothing => {
                 self.rcode = Rcode::NxDomain;
-                self.deny(zone, name, owner);
+                self.deny(zone, name, owner, None, next);
                 None
             }
         }
@@ -331,25 +355,32 @@ impl<'a> Response<'a> {
     ) -> Option<Link> {
         if self.query.rtype == RecordType::ANY {
             let mut any = false;
-            for set in node.sets() {
+            for set in self.sets_of(zone, node) {
                 any = true;
-                self.add(Section::Answer, owner, set);
+                self.add_signed(zone, (name, 0, owner), node, set);
             }
-            if !any {
-                self.deny(zone, name, owner);
+            if any {
+                self.note_expansion(zone, name, owner, node);
+            } else {
+                self.deny(zone, name, owner, Some(node), next);
             }
             return None;
         }
-        if let Some(set) = node.set(self.query.rtype) {
-            self.add(Section::Answer, owner, set);
+        if let Some(set) = self.set_of(zone, node, self.query.rtype) {
+            self.add_signed(zone, (name, 0, owner), node, set);
+            self.note_expansion(zone, name, owner, node);
+            return None;
+        }
+        if zone.signed().is_some() && self.answer_made(zone, name, owner, node) {
             return None;
         }
         let Some(set) = node.set(RecordType::CNAME) else {
-            self.deny(zone, name, owner);
+            self.deny(zone, name, owner, Some(node), next);
             return None;
         };
         let start = self.writer.length();
-        self.add(Section::Answer, owner, set);
+        self.add_signed(zone, (name, 0, owner), node, set);
+        self.note_expansion(zone, name, owner, node);
         if self.truncated {
             return None;
         }
@@ -364,20 +395,38 @@ impl<'a> Response<'a> {
         }
     }
 
-    /// The SOA record that says how long to remember that there is nothing (RFC 2308 §3).
-    fn deny(&mut self, zone: &Zone, name: &Name, owner: usize) {
-        let apex = name.labels() - zone.labels();
-        if let Some(soa) = zone.at_apex(name, RecordType::SOA) {
-            let owner = self.writer.suffix(owner, apex);
-            let fits = self.writer.add(Section::Authority, owner, soa, Some(zone.negative_ttl()));
+    /// Adds a set of `node` to the answer, and its signatures.
+    #[inline]
+    fn add_signed(&mut self, zone: &Zone, at: (&Name, usize, usize), node: Node<'_>, set: Set<'_>) {
+        self.add(Section::Answer, at.2, set);
+        if self.dnssec_ok && !self.truncated {
+            self.truncated |= !self.sign(Section::Answer, zone, at, node, (set, set.ttl()));
+        }
+    }
+
+    /// The SOA record that says how long to remember that there is nothing (RFC 2308 §3), and the proof of it: that `node`
+    /// has nothing of this type or, without a node, that there is no such name.
+    fn deny(&mut self, zone: &'a Zone, name: &Name, owner: usize, node: Option<Node<'_>>, spare: &mut Name) {
+        let (apex, ttl) = (name.labels() - zone.labels(), zone.negative_ttl());
+        let apex_node = zone.apex_node();
+        if let Some(soa) = apex_node.set(RecordType::SOA) {
+            let offset = self.writer.suffix(owner, apex);
+            let mut fits = self.writer.add(Section::Authority, offset, soa, Some(ttl));
+            if self.dnssec_ok && fits {
+                fits = self.sign(Section::Authority, zone, (name, apex, offset), apex_node, (soa, ttl));
+            }
             self.truncated |= !fits;
+        }
+        if self.dnssec_ok {
+            self.prove_nothing(zone, name, owner, node);
+            self.prove_expansions(spare);
         }
     }
 
     /// A referral to the servers of a child zone, with their addresses as far as they are below the cut (RFC 9471).
     fn refer(
         &mut self,
-        zone: &Zone,
+        zone: &'a Zone,
         name: &Name,
         owner: usize,
         node: Node<'_>,
@@ -385,8 +434,9 @@ impl<'a> Response<'a> {
         spare: &mut Name,
     ) {
         let Some(servers) = node.set(RecordType::NS) else { return };
-        let owner = self.writer.suffix(owner, label);
-        self.add(Section::Authority, owner, servers);
+        self.add(Section::Authority, self.writer.suffix(owner, label), servers);
+        self.add_delegation(zone, name, owner, node, label);
+        self.prove_expansions(spare);
         let child = name.suffix(label);
         let mut number = 0;
         while let Some(target) = self.writer.target(number).filter(|_| !self.truncated) {
@@ -407,10 +457,10 @@ impl<'a> Response<'a> {
     /// RFC 6672 §3.2: the DNAME record, and a CNAME record made from it.
     fn redirect(
         &mut self,
+        zone: &Zone,
         name: &Name,
         owner: usize,
-        node: Node<'a>,
-        label: usize,
+        (node, label): (Node<'a>, usize),
         next: &mut Name,
     ) -> Option<Link> {
         let set = node.set(RecordType::DNAME)?;
@@ -420,7 +470,7 @@ impl<'a> Response<'a> {
         if !seen.any(|other| other.is(set)) {
             let free = self.redirected_by.iter_mut().find(|seen| seen.is_none())?;
             *free = Some(set);
-            self.add(Section::Answer, at, set);
+            self.add_signed(zone, (name, label, at), node, set);
         }
         if self.truncated {
             return None;
@@ -468,7 +518,7 @@ impl<'a> Response<'a> {
             self.writer.counts[Section::Answer as usize] != 0 && name.hash(0) == self.question.hash(0);
         [RecordType::A, RecordType::AAAA].into_iter().filter_map(|rtype| node.set(rtype)).all(|set| {
             let answered = has_answer && [RecordType::ANY, set.rtype()].contains(&self.query.rtype);
-            answered || self.writer.add(Section::Additional, offset, set, None)
+            answered || self.add_additional(zone, (name, offset), node, set)
         })
     }
 }

@@ -30,6 +30,7 @@
 mod authority;
 pub mod check;
 pub mod content;
+pub mod dnssec;
 pub mod keys;
 pub mod limits;
 mod message;
@@ -40,7 +41,6 @@ mod query;
 mod record;
 pub mod service;
 mod statistics;
-pub mod transfer;
 pub mod tsig;
 mod types;
 pub mod update;

@@ -6,7 +6,7 @@
 
 use crate::limits::{ADDITIONAL_NAMES, COMPRESSION_ENTRIES, HEADER_OCTETS, NAME_OCTETS};
 use crate::name::{HashKey, Name};
-use crate::types::{Additional, NameLayout};
+use crate::types::{Additional, NameLayout, RecordType};
 use crate::zone::{RECORD_HEADER, Set, records};
 
 /// Pointers have 14 bits (RFC 1035 §4.1.4).
@@ -132,6 +132,47 @@ impl<'a> Writer<'a> {
         }
         self.counts[Section::Answer as usize] += 1;
         self.data_of_record_at(before.0)
+    }
+
+    /// Adds a record whose owner is the octets `owner.0` before the name at `owner.1`, its data in parts. `None` if it does not
+    /// fit: then nothing is added.
+    #[inline]
+    #[must_use]
+    pub fn add_made(
+        &mut self,
+        section: Section,
+        owner: (&[u8], usize),
+        rtype: RecordType,
+        ttl: u32,
+        data: &[&[u8]],
+    ) -> Option<()> {
+        let before = self.length;
+        let length: usize = data.iter().map(|part| part.len()).sum();
+        if self.put_made(owner, rtype, ttl, length as u16, data).is_none() {
+            self.length = before;
+            return None;
+        }
+        self.counts[section as usize] += 1;
+        Some(())
+    }
+
+    #[inline]
+    fn put_made(
+        &mut self,
+        owner: (&[u8], usize),
+        rtype: RecordType,
+        ttl: u32,
+        length: u16,
+        data: &[&[u8]],
+    ) -> Option<()> {
+        self.put(owner.0)?;
+        self.put_owner(owner.1)?;
+        let mut header = [0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+        header[..2].copy_from_slice(&rtype.0.to_be_bytes());
+        header[4..8].copy_from_slice(&ttl.to_be_bytes());
+        header[8..].copy_from_slice(&length.to_be_bytes());
+        self.put(&header)?;
+        data.iter().try_for_each(|part| self.put(part))
     }
 
     /// Where the data of the record that starts at `at` is.

@@ -28,6 +28,12 @@ impl HashKey {
         fold(hash ^ up_to_seven(rest), self.0[2])
     }
 
+    /// A hash of two hashes.
+    #[inline]
+    pub fn mix(&self, a: u64, b: u64) -> u64 {
+        fold(a ^ self.0[0], b ^ self.0[1])
+    }
+
     /// The hash of the root.
     pub fn root(&self) -> u64 {
         self.0[0]

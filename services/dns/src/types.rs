@@ -23,6 +23,11 @@ impl RecordType {
     pub const DS: RecordType = RecordType(43);
     pub const RRSIG: RecordType = RecordType(46);
     pub const NSEC: RecordType = RecordType(47);
+    pub const DNSKEY: RecordType = RecordType(48);
+    pub const NSEC3: RecordType = RecordType(50);
+    pub const NSEC3PARAM: RecordType = RecordType(51);
+    pub const CDS: RecordType = RecordType(59);
+    pub const CDNSKEY: RecordType = RecordType(60);
     pub const TSIG: RecordType = RecordType(250);
     pub const IXFR: RecordType = RecordType(251);
     pub const AXFR: RecordType = RecordType(252);

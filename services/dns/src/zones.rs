@@ -3,6 +3,7 @@
 use std::io::BufRead;
 use std::rc::Rc;
 
+use crate::dnssec::{Denial, Keyring, SignedZone, Signing};
 use crate::name::{HashKey, Name, to_text};
 use crate::zone::{Index, Place, Zone};
 use crate::zonefile::{self, Warnings, ZoneError};
@@ -16,6 +17,7 @@ pub struct Zones {
     /// From the hash of a zone's name to its number, counted from 1.
     index: Index,
     most_labels: usize,
+    signing: Signing,
 }
 
 /// A zone that is now served.
@@ -34,7 +36,7 @@ pub struct Loaded {
 impl Zones {
     /// None yet. `key` should be random.
     pub fn new(key: HashKey) -> Zones {
-        Zones { key, zones: Vec::new(), index: Index::default(), most_labels: 0 }
+        Zones { key, zones: Vec::new(), index: Index::default(), most_labels: 0, signing: Signing::default() }
     }
 
     /// Reads the zone file `file`, whose name is that of the zone, and serves it. A zone of that name that is already
@@ -53,6 +55,8 @@ impl Zones {
     /// Serves `zone`, which is called `apex`, from now on; instead of the one of that name, if there is one.
     pub fn replace(&mut self, apex: &Name, zone: Zone) -> Result<(), String> {
         debug_assert_eq!(apex.wire(), zone.apex());
+        let old = self.number(apex, 0).and_then(|number| self.zones[number].signed());
+        self.signing.attach(&zone, old, &self.key);
         match self.number(apex, 0) {
             Some(number) => self.zones[number] = Rc::new(zone),
             None => {
@@ -68,7 +72,8 @@ impl Zones {
     /// Serves the zone called `apex` no longer; whether it was there. Numbers change, so the index is made anew.
     pub fn remove(&mut self, apex: &Name) -> bool {
         let Some(number) = self.number(apex, 0) else { return false };
-        self.zones.remove(number);
+        let removed = self.zones.remove(number);
+        self.signing.detach(removed.signed());
         self.index = Index::default();
         let mut name = Name::root(&self.key);
         for (number, zone) in self.zones.iter().enumerate() {
@@ -88,6 +93,25 @@ impl Zones {
     /// All zones, in the order in which they were first served.
     pub fn iter(&self) -> impl Iterator<Item = &Rc<Zone>> {
         self.zones.iter()
+    }
+
+    /// Signs every zone that the keyring has keys for, from `now` on (seconds since 1970).
+    pub(crate) fn sign(&mut self, keyring: Keyring, denial: Denial, now: u64) {
+        self.signing = Signing::new(keyring, denial, now, std::mem::take(&mut self.signing));
+        for zone in &self.zones {
+            self.signing.attach(zone, None, &self.key);
+        }
+    }
+
+    /// Lets keys take up and lay down their duties; when this is to be done again.
+    pub(crate) fn set_time(&mut self, now: u64) -> Option<u64> {
+        self.signing.set_time(now, &self.zones, &self.key)
+    }
+
+    /// The keys of a zone and what they do, if it is signed.
+    #[inline]
+    pub fn signed(&self, zone: &Zone) -> Option<&SignedZone> {
+        self.signing.get(zone.signed()?)
     }
 
     /// Whether the zone that this file is named like is served.

@@ -47,6 +47,7 @@ impl<'k> Builder<'k> {
             depth: 0,
             records: 0,
             negative_ttl: 0,
+            signed: Default::default(),
         };
         Builder { zone, key, apex_hash: apex.hash(0), last: None, has_cuts: false }
     }
@@ -70,16 +71,7 @@ impl<'k> Builder<'k> {
     }
 
     /// The zone, if it is complete; and warnings.
-    pub fn finish(self, apex: &Name) -> Result<(Zone, Vec<String>), String> {
-        self.close(apex, true)
-    }
-
-    /// The same for a zone that another server vouches for: its own servers may lack addresses, which is a warning then.
-    pub fn finish_lenient(self, apex: &Name) -> Result<(Zone, Vec<String>), String> {
-        self.close(apex, false)
-    }
-
-    fn close(mut self, apex: &Name, strict: bool) -> Result<(Zone, Vec<String>), String> {
+    pub fn finish(mut self, apex: &Name) -> Result<(Zone, Vec<String>), String> {
         let missing = |what: &str| format!("the zone has no {what} at {}", to_text(apex.wire()));
         let soa = self.zone.at_apex(apex, RecordType::SOA).ok_or_else(|| missing("SOA record"))?;
         let record = soa.records().next().unwrap_or_default();
@@ -92,8 +84,14 @@ impl<'k> Builder<'k> {
             self.mark_occluded();
         }
         self.zone.arena.seal();
-        let warnings = self.check_targets(apex, strict)?;
+        let warnings = self.check_targets(apex)?;
         Ok((self.zone, warnings))
+    }
+
+    /// What has been added so far, whatever is missing: for records that are kept beside a zone.
+    pub fn finish_unchecked(mut self) -> Zone {
+        self.zone.arena.seal();
+        self.zone
     }
 
     /// The node of this name, made if it is not there, and with it the names between it and the apex.
@@ -284,7 +282,7 @@ impl<'k> Builder<'k> {
 
     /// Whether the servers and mail exchangers that have names in this zone have addresses in it. Without one for the
     /// zone's own servers the zone is refused; all else are warnings.
-    fn check_targets(&self, apex: &Name, strict: bool) -> Result<Vec<String>, String> {
+    fn check_targets(&self, apex: &Name) -> Result<Vec<String>, String> {
         let (mut owner, mut target) = (Name::root(self.key), Name::root(self.key));
         let mut warnings = Vec::new();
         for place in self.zone.index.nodes() {
@@ -300,7 +298,7 @@ impl<'k> Builder<'k> {
                     let reason =
                         format!("the {rtype} record of {owner} names {target}, which has no address");
                     match rtype {
-                        RecordType::NS if strict && node.name().is_empty() => return Err(reason),
+                        RecordType::NS if node.name().is_empty() => return Err(reason),
                         _ => warnings.push(reason),
                     }
                 }

@@ -22,6 +22,7 @@ pub use index::Index;
 use crate::name::Name;
 use crate::types::RecordType;
 use arena::Arena;
+use std::cell::Cell;
 
 const NODE_HEADER: usize = 6;
 const FRAGMENT_HEADER: usize = 16;
@@ -60,6 +61,8 @@ pub struct Zone {
     depth: usize,
     records: u64,
     negative_ttl: u32,
+    /// Its number among the zones that are signed, counted from 1; 0 if it is not.
+    signed: Cell<u32>,
 }
 
 /// Where a search ended.
@@ -117,6 +120,34 @@ impl Zone {
     pub(crate) fn node_at(&self, name: &Name) -> Option<Node<'_>> {
         let apex = name.labels().checked_sub(self.labels)?;
         if name.suffix(apex) == &*self.apex { self.find(name, 0) } else { None }
+    }
+
+    /// Its number among the zones that are signed, if it is one.
+    #[inline]
+    pub(crate) fn signed(&self) -> Option<usize> {
+        (self.signed.get() as usize).checked_sub(1)
+    }
+
+    /// Sets that number.
+    pub(crate) fn set_signed(&self, number: Option<usize>) {
+        self.signed.set(number.map_or(0, |number| number as u32 + 1));
+    }
+
+    /// Whether what is at the node is not glue.
+    pub(crate) fn is_authoritative_for(&self, node: Node<'_>) -> bool {
+        !node.flags().has(Flags(Flags::CUT.0 | Flags::OCCLUDED.0))
+    }
+
+    /// The node of the suffix of `name` that starts with label number `label`.
+    pub(crate) fn node_at_label(&self, name: &Name, label: usize) -> Option<Node<'_>> {
+        self.find(name, label)
+    }
+
+    /// The label from which on a name that does not exist does exist: its closest encloser (RFC 4592 §3.3.1).
+    pub(crate) fn encloser(&self, name: &Name) -> usize {
+        let apex = name.labels() - self.labels;
+        let deepest = apex.saturating_sub(self.depth).max(1);
+        (deepest..apex).find(|label| self.find(name, *label).is_some()).unwrap_or(apex)
     }
 
     /// A set at the zone's own name.
@@ -226,6 +257,11 @@ impl<'z> Node<'z> {
         self.sets().find(|set| set.rtype() == rtype)
     }
 
+    /// Whether authority ends here.
+    pub(crate) fn is_cut(self) -> bool {
+        self.flags().has(Flags::CUT)
+    }
+
     fn flags(self) -> Flags {
         Flags(self.octets.get(4).copied().unwrap_or(0))
     }
@@ -271,6 +307,13 @@ impl<'z> Set<'z> {
     /// Its records one by one, each with its header.
     pub fn records(self) -> impl Iterator<Item = &'z [u8]> {
         self.fragments().flat_map(|(_, octets)| records(octets))
+    }
+
+    /// The TTL of its records.
+    #[inline]
+    pub fn ttl(self) -> u32 {
+        let ttl = self.octets.get(FRAGMENT_HEADER + 6..).and_then(<[u8]>::first_chunk);
+        ttl.map_or(0, |ttl| u32::from_be_bytes(*ttl))
     }
 
     /// The data of its first record.

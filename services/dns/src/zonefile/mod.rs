@@ -15,6 +15,8 @@ mod services;
 mod style;
 mod words;
 
+pub use rdata::time;
+
 use std::io::BufRead;
 
 use crate::limits::WARNINGS;

@@ -159,7 +159,7 @@ fn certificate_type(token: &[u8]) -> Result<u16, String> {
 }
 
 /// RFC 4034 §3.2: seconds since 1970 (at most ten digits), or fourteen digits of a date.
-fn time(token: &[u8]) -> Result<u32, String> {
+pub fn time(token: &[u8]) -> Result<u32, String> {
     if token.len() != 14 {
         return number(token);
     }

@@ -1,0 +1,235 @@
+//! Where answers are signed: what the rest of the authority calls, all of it without effect where there is nothing to sign.
+
+use super::{Authority, Response};
+use crate::dnssec::{At, Denial, Keyring, Prover, SignedZone, Signer};
+use crate::limits::CHAIN_LINKS;
+use crate::message::Section;
+use crate::name::Name;
+use crate::types::RecordType;
+use crate::zone::{Node, Set, Zone};
+
+/// An answer that came from a wildcard, which has to be justified once the answer section is complete.
+#[derive(Clone, Copy)]
+pub(super) struct Expanded<'a> {
+    zone: &'a Zone,
+    /// Where the name stands in the message.
+    offset: usize,
+    /// The label of the wildcard's parent.
+    encloser: usize,
+}
+
+/// Those of one answer, one for each name of a chain.
+pub(super) type Expansions<'a> = [Option<Expanded<'a>>; CHAIN_LINKS];
+
+impl Authority {
+    /// Signs, from `now` on (seconds since 1970), every zone that the keyring has keys for; keeps so many signatures of sets and
+    /// so many of denials. To be called before the first query is answered, or whenever the keys change.
+    pub fn sign(&mut self, keyring: Keyring, denial: Denial, signatures: (usize, usize), now: u64) {
+        self.zones.sign(keyring, denial, now);
+        if self.signer.is_none() {
+            self.signer = Some(Box::new(Signer::new(self.zones.key(), signatures.0, signatures.1)));
+        }
+        self.set_time(now);
+    }
+
+    /// Says what time it is, in seconds since 1970: keys take up and lay down their duties, and signatures are made anew when
+    /// they are asked for. Returns when it should be called again, if ever, or after an hour at the latest.
+    pub fn set_time(&mut self, now: u64) -> Option<u64> {
+        self.signer.as_mut()?.set_time(now);
+        self.zones.set_time(now)
+    }
+
+    /// How many signatures have been made so far.
+    pub fn signatures_made(&self) -> u64 {
+        self.signer.as_ref().map_or(0, |signer| signer.made())
+    }
+}
+
+impl<'a> Response<'a> {
+    /// A prover for a zone, if it is signed and the client wants to see it.
+    #[inline]
+    fn prover<'p>(&'p mut self, zone: &'p Zone) -> Option<Prover<'p, 'a>> {
+        if !self.dnssec_ok {
+            return None;
+        }
+        self.any_prover(zone)
+    }
+
+    /// The same for clients that do not: what it adds has no signatures.
+    #[inline]
+    fn any_prover<'p>(&'p mut self, zone: &'p Zone) -> Option<Prover<'p, 'a>> {
+        let signer = self.signer.as_deref_mut()?;
+        let (signed, key) = (self.zones.signed(zone)?, self.zones.key());
+        let (records, signatures) = (true, self.dnssec_ok);
+        Some(Prover { writer: &mut self.writer, signer, zone, signed, key, records, signatures })
+    }
+
+    /// Signs a set that was just added, whose owner is (or covers, being a wildcard) label number `label` of `name`.
+    #[inline]
+    pub(super) fn sign(
+        &mut self,
+        section: Section,
+        zone: &Zone,
+        (name, label, offset): (&Name, usize, usize),
+        node: Node<'_>,
+        (set, ttl): (Set<'_>, u32),
+    ) -> bool {
+        let Some(mut prover) = self.prover(zone) else { return true };
+        let hash = match encloser(zone, name, label, node) {
+            None => name.hash(label),
+            Some(encloser) => prover.key.extend(name.hash(encloser), b"*"),
+        };
+        prover.sign(section, (hash, offset), node, set, ttl)
+    }
+
+    /// The set that signing adds at the zone's own name, or puts in place of the one that the zone has.
+    #[inline]
+    pub(super) fn set_of(&self, zone: &'a Zone, node: Node<'a>, rtype: RecordType) -> Option<Set<'a>> {
+        if zone.signed().is_some() && node.name().is_empty() {
+            let added = self.zones.signed(zone).and_then(|signed| signed.apex_set(rtype));
+            return added.or_else(|| node.set(rtype));
+        }
+        node.set(rtype)
+    }
+
+    /// What an answer to ANY has: all sets of the node, those that signing adds among them.
+    pub(super) fn sets_of(&self, zone: &'a Zone, node: Node<'a>) -> impl Iterator<Item = Set<'a>> + use<'a> {
+        let signed = self.zones.signed(zone).filter(|_| node.name().is_empty());
+        let added = move |rtype| signed.is_some_and(|signed| signed.apex_set(rtype).is_some());
+        let own = node.sets().filter(move |set| !added(set.rtype()));
+        own.chain(signed.into_iter().flat_map(SignedZone::apex_sets))
+    }
+
+    /// Notes that an answer comes from a wildcard, if it does.
+    #[inline]
+    pub(super) fn note_expansion(&mut self, zone: &'a Zone, name: &Name, offset: usize, node: Node<'_>) {
+        if self.dnssec_ok
+            && zone.signed().is_some()
+            && let Some(encloser) = encloser(zone, name, 0, node)
+            && let Some(free) = self.expansions.iter_mut().find(|expanded| expanded.is_none())
+        {
+            *free = Some(Expanded { zone, offset, encloser });
+        }
+    }
+
+    /// Proves that there was nothing nearer than the wildcards that were used.
+    pub(super) fn prove_expansions(&mut self, name: &mut Name) {
+        for number in 0..self.expansions.len() {
+            let Some(Expanded { zone, offset, encloser }) = self.expansions[number].take() else { return };
+            if self.truncated || !self.read_target(offset, name) {
+                continue;
+            }
+            let Some(mut prover) = self.prover(zone) else { continue };
+            let fits = prover.from_wildcard(At { name, offset }, encloser);
+            self.truncated |= !fits;
+        }
+    }
+
+    /// Proves what a negative answer says: that `node` has no such type or, without a node, that there is no such name.
+    pub(super) fn prove_nothing(&mut self, zone: &Zone, name: &Name, offset: usize, node: Option<Node<'_>>) {
+        if self.truncated {
+            return;
+        }
+        let Some(mut prover) = self.prover(zone) else { return };
+        let at = At { name, offset };
+        let fits = match node {
+            None => prover.no_name(at, zone.encloser(name)),
+            Some(node) => match encloser(zone, name, 0, node) {
+                None => prover.no_type(at, 0, node),
+                Some(encloser) => prover.no_type_at_wildcard(at, encloser, node),
+            },
+        };
+        self.truncated |= !fits;
+    }
+
+    /// The DS records of a child zone with their signatures, or the proof that it has none (RFC 4035 §3.1.4).
+    pub(super) fn add_delegation(
+        &mut self,
+        zone: &Zone,
+        name: &Name,
+        owner: usize,
+        node: Node<'_>,
+        label: usize,
+    ) {
+        if self.truncated || !self.dnssec_ok || zone.signed().is_none() {
+            return;
+        }
+        let offset = self.writer.suffix(owner, label);
+        if let Some(set) = node.set(RecordType::DS) {
+            let added = self.writer.add(Section::Authority, offset, set, None);
+            let signed =
+                added && self.sign(Section::Authority, zone, (name, label, offset), node, (set, set.ttl()));
+            self.truncated |= !signed;
+            return;
+        }
+        let Some(mut prover) = self.prover(zone) else { return };
+        let fits = prover.no_type(At { name, offset: owner }, label, node);
+        self.truncated |= !fits;
+    }
+
+    /// Adds the addresses of a name to the additional section, with their signatures if both fit; false if they do not fit.
+    #[inline]
+    pub(super) fn add_additional(
+        &mut self,
+        zone: &Zone,
+        (name, offset): (&Name, usize),
+        node: Node<'_>,
+        set: Set<'_>,
+    ) -> bool {
+        let added = self.writer.add(Section::Additional, offset, set, None);
+        if added && self.dnssec_ok && zone.is_authoritative_for(node) {
+            // RFC 4035 §3.1.1: signatures there are left out where they do not fit.
+            let _ = self.sign(Section::Additional, zone, (name, 0, offset), node, (set, set.ttl()));
+        }
+        added
+    }
+
+    /// Answers for the types that only signing makes: NSEC and RRSIG. False where the zone is not signed.
+    pub(super) fn answer_made(&mut self, zone: &'a Zone, name: &Name, owner: usize, node: Node<'a>) -> bool {
+        let is_nsec = self.query.rtype == RecordType::NSEC;
+        if !is_nsec && self.query.rtype != RecordType::RRSIG {
+            return false;
+        }
+        let wildcard = encloser(zone, name, 0, node);
+        let sets = self.sets_of(zone, node);
+        let Some(mut prover) = self.any_prover(zone) else { return false };
+        let denial = prover.signed.denial;
+        if is_nsec && denial == Denial::Nsec3 {
+            return false;
+        }
+        (prover.records, prover.signatures) = (is_nsec, prover.signatures || !is_nsec);
+        let mut fits = true;
+        if !is_nsec {
+            for set in sets {
+                let hash = wildcard.map_or(name.hash(0), |label| prover.key.extend(name.hash(label), b"*"));
+                fits &= prover.sign(Section::Answer, (hash, owner), node, set, set.ttl());
+            }
+        }
+        let at = At { name, offset: owner };
+        if denial == Denial::Nsec {
+            fits &= match wildcard {
+                None => prover.answer_nsec(at, 0, node),
+                Some(encloser) => prover.answer_nsec_of_wildcard(at, encloser, node),
+            };
+        }
+        let added = prover.writer.counts[Section::Answer as usize] > 0 || !fits;
+        self.truncated |= !fits;
+        if added {
+            self.note_expansion(zone, name, owner, node);
+        }
+        added
+    }
+}
+
+/// The label of the parent of the wildcard that `node` is, where it stands in for the suffix of `name` from label number
+/// `label` on. None where the node has that very name.
+#[inline]
+fn encloser(zone: &Zone, name: &Name, label: usize, node: Node<'_>) -> Option<usize> {
+    let apex = name.labels() - zone.labels();
+    let (asked, found) = (name.between(label, apex), node.name());
+    if asked.len() == found.len() && asked.get(..2) == found.get(..2) || !found.starts_with(b"\x01*") {
+        return None;
+    }
+    let parent_octets = found.len() - 2;
+    (label..=apex).find(|label| name.between(*label, apex).len() == parent_octets)
+}

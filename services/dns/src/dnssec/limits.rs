@@ -1,0 +1,31 @@
+//! Limits of signing: every bound with its unit, its source and what happens at it.
+
+/// Octets of a signature of either algorithm (RFC 6605 §4, RFC 8080 §4).
+pub const SIGNATURE_OCTETS: usize = 64;
+
+/// Seconds that a signature is valid for, at least: made anew after half of them, what is left is a week, which is longer than
+/// usual TTLs and the outage of a secondary over a weekend. With longer TTLs it is twice the longest.
+pub const SIGNATURE_SECONDS: u32 = 14 * 86_400;
+
+/// Seconds by which a signature is dated back, for resolvers whose clocks are late (RFC 6781 §4.4.2.2; BIND's number).
+pub const INCEPTION_SECONDS: u64 = 3_600;
+
+/// Seconds of the TTL of DNSKEY, CDS and CDNSKEY records (RFC 6781 §4.4.1: some hours at most, as a roll-over waits for it).
+pub const DNSKEY_TTL_SECONDS: u32 = 3_600;
+
+/// Seconds until all secondaries are taken to have a change: Dprp of RFC 7583 §3.1. An hour, Knot's number for propagation.
+pub const PROPAGATION_SECONDS: u64 = 3_600;
+
+/// Signatures kept, of sets and of denials, if nothing else is said: 112 octets each. What is not kept is made again, for some
+/// 20 us of the CPU; entries that were used least recently go first.
+pub const SIGNATURES: usize = 8_192;
+
+/// Seeds at a time: the one in use, the next, the one before, and one to spare. More: the image does not start.
+pub const SEEDS: usize = 4;
+
+/// Octets of a seed, at least as many as a key has (RFC 8032 §5.1.5). Shorter: the image does not start.
+pub const SEED_OCTETS_LEAST: usize = 32;
+
+/// Seconds that a zone-signing key from a seed is in use, at least: it is published before and after for longer than the
+/// largest TTL in use, a week. Shorter: the image does not start.
+pub const KEY_LIFETIME_SECONDS_LEAST: u64 = 14 * 86_400;

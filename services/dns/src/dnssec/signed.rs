@@ -1,0 +1,161 @@
+//! A zone that is signed: its keys and what they do now, and the records that signing adds to the zone's own name.
+
+use std::rc::Rc;
+
+use super::key::SigningKey;
+use super::keyring::Keyring;
+use super::limits::{DNSKEY_TTL_SECONDS, SIGNATURE_SECONDS};
+use super::neighbours;
+use super::schedule::{self, Duties};
+use crate::name::{HashKey, Name};
+use crate::types::RecordType;
+use crate::zone::{Builder, Node, RECORD_HEADER, Set, Zone, build};
+
+/// How it is proved that something does not exist.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Denial {
+    /// White lies by NSEC (RFC 4470).
+    #[default]
+    Nsec,
+    /// White lies by NSEC3 (RFC 7129 appendix B), with the parameters of RFC 9276 §3.1.
+    Nsec3,
+}
+
+/// NSEC3PARAM and the beginning of NSEC3: SHA-1, no flags, no iterations, no salt (RFC 9276 §3.1).
+pub const NSEC3_PARAMETERS: [u8; 5] = [1, 0, 0, 0, 0];
+
+/// See the module.
+#[derive(Debug)]
+pub struct SignedZone {
+    keys: Vec<Rc<SigningKey>>,
+    /// Each key's part in the keys of the cache of signatures.
+    ids: Vec<u64>,
+    duties: Duties,
+    /// A zone of one name: DNSKEY, CDS, CDNSKEY, NSEC3PARAM.
+    records: Zone,
+    /// How it is proved that something does not exist.
+    pub denial: Denial,
+    /// Whether all labels are plain.
+    pub is_plain: bool,
+    /// Changes whenever anything here or in the zone does.
+    pub generation: u32,
+    longest_ttl: u32,
+}
+
+impl SignedZone {
+    /// Signs `zone` by the keys that the keyring has for it, as of `now`; `None` if there are none. A zone with signatures of
+    /// its own is left alone.
+    pub fn new(
+        zone: &Zone,
+        keyring: &Keyring,
+        denial: Denial,
+        (now, generation): (u64, u32),
+        key: &HashKey,
+    ) -> Option<SignedZone> {
+        let is_signed = zone.apex_node().set(RecordType::RRSIG).is_some();
+        if is_signed || !keyring.has_keys(zone.apex()) {
+            return None;
+        }
+        let (longest_ttl, is_plain) = survey(zone);
+        let keys = keyring.keys(zone.apex(), now, longest_ttl);
+        let duties = Duties::at(now, &keys, DNSKEY_TTL_SECONDS);
+        if duties.sign_zone.is_empty() {
+            return None;
+        }
+        let ids = keys.iter().map(|pair| key.extend(key.root(), &pair.dnskey())).collect();
+        let records = records(zone, &keys, &duties, denial, key)?;
+        Some(SignedZone { keys, ids, duties, records, denial, is_plain, generation, longest_ttl })
+    }
+
+    /// The keys that sign sets of this type: their numbers.
+    #[inline]
+    pub fn signers(&self, rtype: RecordType) -> &[usize] {
+        match rtype {
+            // RFC 7344 §4.1: by a key that the parent knows.
+            RecordType::DNSKEY | RecordType::CDS | RecordType::CDNSKEY => &self.duties.sign_keys,
+            _ => &self.duties.sign_zone,
+        }
+    }
+
+    /// A key, and its part in the keys of the cache.
+    #[inline]
+    pub fn key(&self, number: usize) -> Option<(&SigningKey, u64)> {
+        Some((self.keys.get(number)?, *self.ids.get(number)?))
+    }
+
+    /// The set that signing adds to the zone's own name, or puts in place of the one that is there.
+    pub fn apex_set(&self, rtype: RecordType) -> Option<Set<'_>> {
+        self.records.apex_node().set(rtype)
+    }
+
+    /// All of them.
+    pub fn apex_sets(&self) -> impl Iterator<Item = Set<'_>> {
+        self.records.apex_node().sets()
+    }
+
+    /// The node that they are at.
+    pub fn apex_node(&self) -> Node<'_> {
+        self.records.apex_node()
+    }
+
+    /// Seconds that a signature is valid. It is made anew after half of them, so that what remains is more than any TTL
+    /// (RFC 6781 §4.4.2).
+    pub fn signature_seconds(&self) -> u32 {
+        SIGNATURE_SECONDS.max(self.longest_ttl.saturating_mul(2))
+    }
+
+    /// When a key begins or ends to do something.
+    pub fn until(&self) -> Option<u64> {
+        self.duties.until
+    }
+
+    /// The tags of the keys that sign and those that are published, and what is wrong with their times.
+    pub fn report(&self) -> (Vec<u16>, Vec<u16>, Vec<String>) {
+        let tags = |numbers: &[usize]| numbers.iter().map(|number| self.keys[*number].tag()).collect();
+        let reasons = schedule::check(&self.keys, DNSKEY_TTL_SECONDS, self.longest_ttl);
+        (tags(&self.duties.sign_zone), tags(&self.duties.published), reasons)
+    }
+}
+
+/// The largest TTL, and whether all labels are plain.
+fn survey(zone: &Zone) -> (u32, bool) {
+    let (mut longest, mut is_plain) = (DNSKEY_TTL_SECONDS, true);
+    for place in zone.nodes_in_order() {
+        let node = zone.node(place);
+        is_plain &= neighbours::is_plain(node.name());
+        longest = node.sets().map(Set::ttl).fold(longest, u32::max);
+    }
+    (longest, is_plain)
+}
+
+/// What signing adds. DNSKEY records that the zone has are keys of other signers (RFC 8901) and stay; its own CDS and CDNSKEY
+/// records, such as the request to delete (RFC 8078 §4), are in place of ours.
+fn records(
+    zone: &Zone,
+    keys: &[Rc<SigningKey>],
+    duties: &Duties,
+    denial: Denial,
+    key: &HashKey,
+) -> Option<Zone> {
+    let mut apex = Name::root(key);
+    apex.read(zone.apex(), key).ok()?;
+    let mut builder = Builder::new(&apex, key);
+    let mut add = |rtype, ttl, data: &[u8]| builder.add(&apex, build::Record { rtype, ttl, data }).ok();
+    let own = |rtype| zone.apex_node().set(rtype);
+    for record in own(RecordType::DNSKEY).into_iter().flat_map(Set::records) {
+        add(RecordType::DNSKEY, DNSKEY_TTL_SECONDS, record.get(RECORD_HEADER..)?)?;
+    }
+    for number in &duties.published {
+        add(RecordType::DNSKEY, DNSKEY_TTL_SECONDS, &keys[*number].dnskey())?;
+    }
+    if own(RecordType::CDS).is_none() && own(RecordType::CDNSKEY).is_none() {
+        for number in &duties.ask_parent {
+            add(RecordType::CDS, DNSKEY_TTL_SECONDS, &keys[*number].ds(zone.apex()))?;
+            add(RecordType::CDNSKEY, DNSKEY_TTL_SECONDS, &keys[*number].dnskey())?;
+        }
+    }
+    if denial == Denial::Nsec3 {
+        add(RecordType::NSEC3PARAM, zone.negative_ttl(), &NSEC3_PARAMETERS)?;
+    }
+    Some(builder.finish_unchecked())
+}

@@ -1,0 +1,197 @@
+//! Makes signatures, or finds those that were made before.
+
+use ring::rand::SystemRandom;
+
+use super::cache::{Cache, Signature};
+use super::canonical::Canonical;
+use super::limits::INCEPTION_SECONDS;
+use super::signed::SignedZone;
+use crate::limits::{NAME_OCTETS, RRSET_OCTETS};
+use crate::name::{HashKey, Name};
+use crate::types::RecordType;
+use crate::zone::{RECORD_HEADER, Set, Zone};
+
+/// A set to be signed.
+#[derive(Clone, Copy)]
+pub struct Subject<'s> {
+    /// Tells the owner's name from all others, and what is made up from what is in the zone.
+    pub hash: u64,
+    /// The owner's name in lower case, in two parts.
+    pub owner: [&'s [u8]; 2],
+    /// Type of the set.
+    pub rtype: RecordType,
+    /// Its TTL.
+    pub ttl: u32,
+    /// Its data.
+    pub data: Data<'s>,
+}
+
+/// What is in a set.
+#[derive(Clone, Copy)]
+pub enum Data<'s> {
+    /// A set of the zone.
+    Set(Set<'s>),
+    /// The data of one record that is made up for this answer.
+    Made([&'s [u8]; 4]),
+}
+
+/// See the module. Once made it allocates for nothing but sets larger than all before.
+pub struct Signer {
+    hash_key: HashKey,
+    /// Seconds since 1970.
+    now: u64,
+    sets: Cache,
+    denials: Cache,
+    maker: Maker,
+    /// Room for a name, and for the types of a node.
+    pub scratch: Scratch,
+}
+
+/// What denials are put together in.
+pub struct Scratch {
+    /// A wildcard's name.
+    pub name: Name,
+    /// Types of a node.
+    pub types: Vec<u16>,
+    /// The same as an NSEC or NSEC3 record has them.
+    pub bitmap: Vec<u8>,
+}
+
+struct Maker {
+    canonical: Canonical,
+    message: Vec<u8>,
+    random: SystemRandom,
+    made: u64,
+}
+
+impl Signer {
+    /// Room for so many signatures of sets and of denials.
+    pub fn new(hash_key: &HashKey, sets: usize, denials: usize) -> Signer {
+        let maker = Maker {
+            canonical: Canonical::default(),
+            message: Vec::new(),
+            random: SystemRandom::new(),
+            made: 0,
+        };
+        let scratch = Scratch {
+            name: Name::root(hash_key),
+            types: Vec::with_capacity(64),
+            bitmap: Vec::with_capacity(64),
+        };
+        Signer {
+            hash_key: *hash_key,
+            now: 0,
+            sets: Cache::new(sets),
+            denials: Cache::new(denials),
+            maker,
+            scratch,
+        }
+    }
+
+    /// Seconds since 1970, from which signatures count.
+    pub fn set_time(&mut self, now: u64) {
+        self.now = now;
+    }
+
+    /// How many signatures have been made so far.
+    pub fn made(&self) -> u64 {
+        self.maker.made
+    }
+
+    /// The signature of a set by one key of the zone. `None` only where there is no memory or no randomness.
+    #[inline]
+    pub fn signature(
+        &mut self,
+        (zone, signed): (&Zone, &SignedZone),
+        number: usize,
+        subject: Subject<'_>,
+    ) -> Option<&Signature> {
+        let (_, id) = signed.key(number)?;
+        let hash = subject.hash ^ u64::from(subject.rtype.0).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let key = self.hash_key.mix(hash, id).max(1);
+        let cache = if matches!(subject.data, Data::Set(_)) { &mut self.sets } else { &mut self.denials };
+        let entry = cache.entry(key)?;
+        if entry.generation != signed.generation || self.now as u32 >= entry.refresh {
+            self.maker.renew(entry, &self.hash_key, self.now, (zone, signed), number, subject)?;
+        }
+        Some(entry)
+    }
+}
+
+impl Maker {
+    #[cold]
+    fn renew(
+        &mut self,
+        entry: &mut Signature,
+        hash_key: &HashKey,
+        now: u64,
+        (zone, signed): (&Zone, &SignedZone),
+        number: usize,
+        subject: Subject<'_>,
+    ) -> Option<()> {
+        let mut owner = [0; 2 * NAME_OCTETS];
+        let owner_octets = subject.owner[0].len() + subject.owner[1].len();
+        owner[..subject.owner[0].len()].copy_from_slice(subject.owner[0]);
+        owner[subject.owner[0].len()..owner_octets].copy_from_slice(subject.owner[1]);
+        let owner = &owner[..owner_octets];
+        let (pair, _) = signed.key(number)?;
+        self.message.clear();
+        self.message.try_reserve(RECORD_HEADER).ok()?;
+        let valid = signed.signature_seconds();
+        let (from, to) = (now.saturating_sub(INCEPTION_SECONDS), now + u64::from(valid));
+        self.message.extend(subject.rtype.0.to_be_bytes());
+        self.message.extend([pair.algorithm() as u8, labels(owner)]);
+        for number in [subject.ttl, to as u32, from as u32] {
+            self.message.extend(number.to_be_bytes());
+        }
+        self.message.extend(pair.tag().to_be_bytes());
+        let header = *self.message.first_chunk()?;
+        self.message.extend_from_slice(zone.apex());
+        let start = self.message.len();
+        self.put_records(owner, subject);
+        let digest = hash_key.extend(0, &self.message[start..]);
+        entry.generation = signed.generation;
+        if entry.digest == digest && (now as u32) < entry.refresh {
+            return Some(());
+        }
+        // What cannot be signed must not be taken for signed the next time.
+        entry.refresh = 0;
+        entry.signature = pair.sign(&self.random, &self.message)?;
+        (entry.header, entry.digest, entry.refresh) = (header, digest, now as u32 + valid / 2);
+        self.made += 1;
+        Some(())
+    }
+
+    fn put_records(&mut self, owner: &[u8], subject: Subject<'_>) {
+        self.canonical.clear();
+        match subject.data {
+            Data::Set(set) => {
+                for record in set.records() {
+                    self.canonical.add(subject.rtype, &[record.get(RECORD_HEADER..).unwrap_or_default()]);
+                }
+            }
+            Data::Made(parts) => self.canonical.add(subject.rtype, &parts),
+        }
+        debug_assert!(self.message.len() < RRSET_OCTETS);
+        self.canonical.write(owner, subject.rtype, subject.ttl, &mut self.message);
+    }
+}
+
+/// RFC 4034 §3.1.3: the root and a wildcard's asterisk are not counted.
+fn labels(owner: &[u8]) -> u8 {
+    let (mut at, mut labels) = (if owner.starts_with(b"\x01*") { 2 } else { 0 }, 0);
+    while let Some(&length @ 1..) = owner.get(at) {
+        (at, labels) = (at + 1 + usize::from(length), labels + 1);
+    }
+    labels
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_counted_without_the_root_and_the_wildcard() {
+        assert_eq!([&b"\0"[..], b"\x01a\x01b\0", b"\x01*\x01b\0", b"\x01a\x01*\0"].map(labels), [0, 2, 1, 2]);
+    }
+}
