@@ -41,8 +41,9 @@
 //! What is not here: threads, files, signals; syslog and metrics come later. No unsafe code, no hypervisor, no
 //! protocol above TCP and UDP but DHCP, the resolver's DNS, TLS and HTTP. An image holds what its service uses.
 //!
-//! Reading order: [`run`], [`configuration`], [`network`], [`resolver`], [`connect`], [`tls`], [`http`], `log`, [`limits`].
+//! Reading order: [`run`], [`configuration`], [`network`], [`resolver`], [`connect`], [`tls`], [`http`], [`certificate`], `log`, [`limits`].
 
+pub mod certificate;
 pub mod configuration;
 pub mod connect;
 pub mod content;

@@ -130,6 +130,18 @@ pub const HTTP_STREAMS: u32 = 32;
 /// hold ready to send.
 pub const HTTP_WINDOW_BYTES: u32 = 128 * 1024;
 
+/// Octets of a seed at least: 128 bits, if they are digits of base64 drawn at random.
+pub const SEED_OCTETS: usize = 22;
+
+/// Host names of a certificate (Let's Encrypt has 100 at most; each is validated by itself).
+pub const CERTIFICATE_NAMES: usize = 32;
+
+/// Seconds between two looks for a first certificate. Whoever issues it takes about as long.
+pub const CERTIFICATE_WAIT_SECONDS: u64 = 10;
+
+/// Seconds between two looks for a renewed certificate. It is renewed days before it has to be.
+pub const CERTIFICATE_RENEWAL_SECONDS: u64 = 3_600;
+
 /// Boot arguments.
 pub const ARGUMENTS: usize = 256;
 

@@ -24,7 +24,7 @@
 //! What is not here: files, index, work tree, hooks; no unsafe code, no clock. Everything but `remote` has no socket and
 //! no executor: bytes in, bytes out.
 //!
-//! Reading order: [`object`], [`Repository`], [`pack`], [`limits`].
+//! Reading order: [`object`], [`Repository`], [`pack`], [`signature`], [`limits`].
 
 mod error;
 mod id;
@@ -32,6 +32,7 @@ pub mod limits;
 pub mod object;
 pub mod pack;
 mod repository;
+pub mod signature;
 
 pub use error::Error;
 pub use id::{Collision, Format, Hasher, NoId, ObjectId};

@@ -41,6 +41,7 @@ mod query;
 mod record;
 pub mod service;
 mod statistics;
+pub mod transfer;
 pub mod tsig;
 mod types;
 pub mod update;

@@ -79,3 +79,12 @@ pub const KEYS: usize = 4096;
 
 /// Messages of a transfer between two that are signed (RFC 8945 §5.3.1). More: the transfer is not believed.
 pub const TSIG_UNSIGNED: usize = 99;
+
+/// Octets of a message of a transfer: as far as compression pointers reach. A record that is larger has one for itself.
+pub const TRANSFER_MESSAGE_OCTETS: usize = 16 * 1024;
+
+/// Differences kept of a zone for IXFR. Who has an older version gets the whole zone. The reference keeps 5.
+pub const HISTORY_DIFFERENCES: usize = 100;
+
+/// Records in the differences kept of a zone, at some 100 octets each. Who has an older version gets the whole zone.
+pub const HISTORY_RECORDS: usize = 10_000;

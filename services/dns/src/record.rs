@@ -5,7 +5,8 @@
 
 use crate::name::{HashKey, Name, to_text};
 use crate::types::RecordType;
-use crate::zone::{Builder, Node, RECORD_HEADER, Zone, build};
+use crate::zone::{Builder, Node, Place, RECORD_HEADER, Zone, build};
+use std::collections::HashMap;
 
 /// A record of class IN.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -59,6 +60,11 @@ impl Difference {
         self.removed.is_empty() && self.added.is_empty()
     }
 
+    /// The serial numbers of before and after; `None` where the SOA records are missing.
+    pub fn serials(&self) -> Option<(u32, u32)> {
+        Some((self.removed.iter().find_map(Record::serial)?, self.added.iter().find_map(Record::serial)?))
+    }
+
     /// How many records it has.
     pub fn len(&self) -> usize {
         self.removed.len() + self.added.len()
@@ -84,15 +90,57 @@ impl Zone {
         records: impl IntoIterator<Item = Record>,
         key: &HashKey,
     ) -> Result<(Zone, Vec<String>), String> {
+        Zone::of(apex, records, true, key)
+    }
+
+    fn of(
+        apex: &Name,
+        records: impl IntoIterator<Item = Record>,
+        strict: bool,
+        key: &HashKey,
+    ) -> Result<(Zone, Vec<String>), String> {
         let (mut builder, mut owner, mut warnings) = (Builder::new(apex, key), Name::root(key), Vec::new());
         for record in records {
             owner.read(&record.owner, key).map_err(|_| "the owner of a record is no name".to_string())?;
             let Record { rtype, ttl, ref data, .. } = record;
             warnings.extend(builder.add(&owner, build::Record { rtype, ttl, data })?);
         }
-        let (zone, more) = builder.finish(apex)?;
+        let (zone, more) = if strict { builder.finish(apex)? } else { builder.finish_lenient(apex)? };
         warnings.extend(more);
         Ok((zone, warnings))
+    }
+
+    /// This zone with a difference applied; and warnings. What is to be removed must be there, TTLs aside: otherwise it is a
+    /// difference of another version. `strict`: the zone's own servers must have addresses.
+    pub fn with(
+        &self,
+        difference: &Difference,
+        strict: bool,
+        key: &HashKey,
+    ) -> Result<(Zone, Vec<String>), String> {
+        let mut removed: HashMap<Vec<u8>, Vec<&Record>> = HashMap::new();
+        for record in &difference.removed {
+            removed.entry(record.owner.to_ascii_lowercase()).or_default().push(record);
+        }
+        let mut found = 0;
+        let kept = self.iter().filter(|record| {
+            let goes = removed.get(&record.owner).is_some_and(|all| all.iter().any(|one| one.same(record)));
+            found += usize::from(goes);
+            !goes
+        });
+        let mut apex = Name::root(key);
+        apex.read(self.apex(), key).map_err(|_| "the zone has no name".to_string())?;
+        // Collected by the builder one by one: the zone is not in memory three times.
+        let zone = Zone::of(&apex, kept.chain(difference.added.iter().cloned()), strict, key)?;
+        match found == difference.removed.len() {
+            true => Ok(zone),
+            false => Err("the difference is one of another version of the zone".to_string()),
+        }
+    }
+
+    /// The records of the node at `place`.
+    pub(crate) fn records_in(&self, place: Place) -> Vec<Record> {
+        records_of(self, self.node(place)).collect()
     }
 
     /// All records: the SOA record first, names in the order they were added, the records of a name side by side. Owners

@@ -71,7 +71,16 @@ impl<'k> Builder<'k> {
     }
 
     /// The zone, if it is complete; and warnings.
-    pub fn finish(mut self, apex: &Name) -> Result<(Zone, Vec<String>), String> {
+    pub fn finish(self, apex: &Name) -> Result<(Zone, Vec<String>), String> {
+        self.close(apex, true)
+    }
+
+    /// The same for a zone that another server vouches for: its own servers may lack addresses, which is a warning then.
+    pub fn finish_lenient(self, apex: &Name) -> Result<(Zone, Vec<String>), String> {
+        self.close(apex, false)
+    }
+
+    fn close(mut self, apex: &Name, strict: bool) -> Result<(Zone, Vec<String>), String> {
         let missing = |what: &str| format!("the zone has no {what} at {}", to_text(apex.wire()));
         let soa = self.zone.at_apex(apex, RecordType::SOA).ok_or_else(|| missing("SOA record"))?;
         let record = soa.records().next().unwrap_or_default();
@@ -84,7 +93,7 @@ impl<'k> Builder<'k> {
             self.mark_occluded();
         }
         self.zone.arena.seal();
-        let warnings = self.check_targets(apex)?;
+        let warnings = self.check_targets(apex, strict)?;
         Ok((self.zone, warnings))
     }
 
@@ -282,7 +291,7 @@ impl<'k> Builder<'k> {
 
     /// Whether the servers and mail exchangers that have names in this zone have addresses in it. Without one for the
     /// zone's own servers the zone is refused; all else are warnings.
-    fn check_targets(&self, apex: &Name) -> Result<Vec<String>, String> {
+    fn check_targets(&self, apex: &Name, strict: bool) -> Result<Vec<String>, String> {
         let (mut owner, mut target) = (Name::root(self.key), Name::root(self.key));
         let mut warnings = Vec::new();
         for place in self.zone.index.nodes() {
@@ -298,7 +307,7 @@ impl<'k> Builder<'k> {
                     let reason =
                         format!("the {rtype} record of {owner} names {target}, which has no address");
                     match rtype {
-                        RecordType::NS if node.name().is_empty() => return Err(reason),
+                        RecordType::NS if strict && node.name().is_empty() => return Err(reason),
                         _ => warnings.push(reason),
                     }
                 }
