@@ -4,14 +4,23 @@
 
 #[allow(dead_code, reason = "a domain is not told that its wire is gone")]
 mod behaviour;
+#[path = "dns/client.rs"]
+#[allow(dead_code, reason = "one question is asked each way")]
+mod client;
 #[macro_use]
 mod every_target;
 mod guest;
 mod peer;
+mod published;
 
 use behaviour::*;
-use guest::xen::{FIRST, images, interfaces, start_image};
+use client::{Connection, ask_udp};
+use guest::{
+    read_up_to,
+    xen::{FIRST, images, interfaces, start_image},
+};
 use peer::{GUEST, Wire, asks, must_answer, must_connect, run};
+use published::Published;
 use runtime::resolver::{Resolver, kind};
 
 /// `xl shutdown` ends the image like a service that is done.
@@ -45,8 +54,30 @@ fn dns_answers(_target: &str) {
     assert_eq!(code, Some(0), "exit status; it printed:\n{text}");
 }
 
+/// The DNS image answers where `--publish` says, with the address that the user-mode network gives it: UDP, and TCP. Who comes
+/// before the domain is there waits for it, and nothing else on the wire answers in its place.
+fn dns_answers_where_published(_target: &str) {
+    const SOA: u16 = 6;
+    let [service, _management] = interfaces();
+    let published = Published::start(service, 53);
+    let mut connection = Connection::open(published.address).expect("this host accepts it");
+    let mut domain = start_image(&images().join("example/dns.xen"), &["--ipv6=none"], FIRST, None);
+    let mut printed = Vec::new();
+    let serves = read_up_to(&mut domain.console, "serving", &mut printed);
+    assert!(serves, "it printed:\n{}", String::from_utf8_lossy(&printed));
+    let answers = [ask_udp(published.address, "example.org", SOA)].into_iter();
+    for answer in answers.chain(connection.ask(&[("example.org", SOA), ("example.org", SOA)])) {
+        assert_eq!((answer.rcode, answer.answers), (0, 1), "{:x?}", answer.octets);
+    }
+    drop(published);
+    domain.shut_down();
+    let (code, text) = domain.finish(printed);
+    assert_eq!(code, Some(0), "exit status; it printed:\n{text}");
+}
+
 grid! {
     xen:
         hello arguments exit_status panic page_fault stack_overflow write_to_code write_to_constant execute_data
-        invalid_instruction clock entropy block echo echo_on_two_interfaces shut_down_on_request dns_answers memory_limit deadlock;
+        invalid_instruction clock entropy block echo echo_on_two_interfaces shut_down_on_request dns_answers
+        dns_answers_where_published memory_limit deadlock;
 }

@@ -1,13 +1,13 @@
 //! Boots an image in the lab as a domain of Xen, publishes its first interface on this host, and shows its console to its end.
 //!
-//!     cargo run -p xen-lab --example run -- ELF CONFIGURATION [--publish=ADDR:PORT:GUESTPORT[/udp|/tcp]]...
+//!     cargo run -p xen-lab --example run -- ELF CONFIGURATION [--publish=ADDR:PORT:GUESTPORT[/udp|/tcp]]... [--outbound]
 //!
-//! What is published goes the way it goes for an image under the tender: through the tender's user-mode network, whose wire
+//! What is published, and what goes out, goes the way it goes for an image under the tender: through the tender's user-mode network, whose wire
 //! is bridge xenbr0 of dom0 here.
 
 use skerry_tender::{
     args::{Command, parse},
-    network::user::{self, Gateway},
+    network::user::{self, Gateway, Outbound},
 };
 use std::{
     ffi::OsString,
@@ -65,15 +65,19 @@ fn name(path: &Path) -> String {
 fn publish(rules: Vec<OsString>) -> Result<std::os::fd::OwnedFd, String> {
     let options = match parse(rules.into_iter().chain(["image".into()])) {
         Ok(Command::Run(options)) => options,
-        Ok(_) => return Err("only --publish may follow the configuration".into()),
+        Ok(_) => return Err("only --publish and --outbound may follow the configuration".into()),
         Err(failure) => return Err(failure.to_string()),
     };
     let forwards = user::bind(&options.published).map_err(|failure| failure.to_string())?;
     let (ours, theirs) = user::pair().map_err(|error| error.to_string())?;
     // Whoever inherits it sends and receives whole frames, and waits for none.
     rustix::io::fcntl_setfd(&theirs, rustix::io::FdFlags::empty()).map_err(|error| error.to_string())?;
+    let mut gateway = Gateway::new(ours, forwards).map_err(|error| error.to_string())?;
+    if options.outbound {
+        gateway.allow(Outbound::of_this_host());
+    }
     std::thread::spawn(move || {
-        if let Err(error) = Gateway::new(ours, forwards).and_then(|mut gateway| gateway.run()) {
+        if let Err(error) = gateway.run() {
             eprintln!("xen-lab: user-mode network: {error}");
         }
     });

@@ -30,6 +30,9 @@ pub fn command(description: &image::Description, options: Options) -> Result<Com
     let mut command = cargo::cargo(&["run", "--quiet", "--package", "xen-lab", "--example", "run", "--"]);
     command.arg(&built.artefact).arg(configuration);
     command.args(publish.iter().map(|rule| format!("--publish={rule}")));
+    if description.outbound {
+        command.arg("--outbound");
+    }
     Ok(command)
 }
 

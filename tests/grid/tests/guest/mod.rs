@@ -107,14 +107,9 @@ impl Guest {
     #[track_caller]
     pub fn wait_for(&mut self, text: &str) {
         let process = self.process.as_mut().expect("it is not finished");
-        let mut byte = [0];
-        while !self.printed.ends_with(text.as_bytes()) {
-            let count = process.output().read(&mut byte).expect("it is open");
-            if count == 0 {
-                let printed = String::from_utf8_lossy(&self.printed);
-                panic!("no '{text}' in:\n{printed}{}", process.errors());
-            }
-            self.printed.extend_from_slice(&byte);
+        if !read_up_to(process.output(), text, &mut self.printed) {
+            let printed = String::from_utf8_lossy(&self.printed);
+            panic!("no '{text}' in:\n{printed}{}", process.errors());
         }
     }
 
@@ -155,6 +150,18 @@ impl Guest {
         let Some(Process::Domain(domain)) = &self.process else { panic!("it is no domain") };
         domain.shut_down();
     }
+}
+
+/// Reads into `printed` up to `text`; false if the output ends before.
+pub fn read_up_to(output: &mut dyn Read, text: &str, printed: &mut Vec<u8>) -> bool {
+    let mut byte = [0];
+    while !printed.ends_with(text.as_bytes()) {
+        if output.read(&mut byte).expect("it is open") == 0 {
+            return false;
+        }
+        printed.extend_from_slice(&byte);
+    }
+    true
 }
 
 /// Memory of the image on `target`, or of its machine where firmware takes a part.
