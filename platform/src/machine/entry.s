@@ -76,7 +76,7 @@ _start:
 pvh_entry:
     xor ebp, ebp
 
-# Temporary tables, in the last of the spare ones: the first 4 MiB, which hold the image.
+# Temporary tables, in the last of the spare ones: the first 8 MiB, which hold the image (link.ld).
 2:  cld
     mov esp, offset supervisor_stack_top
     mov edi, offset spare_tables + (SPARE_TABLES - 3) * 0x1000
@@ -86,6 +86,8 @@ pvh_entry:
     mov [edi + 0x1000], eax
     mov dword ptr [edi + 0x2000], 0x83
     mov dword ptr [edi + 0x2008], 0x200083
+    mov dword ptr [edi + 0x2010], 0x400083
+    mov dword ptr [edi + 0x2018], 0x600083
     mov cr3, edi
     mov eax, cr4
     or eax, CR4_PAE
@@ -131,6 +133,8 @@ enter_64_bits:
     mov [rdi + 0x1000], rax
     mov [rdi + 0x2000], rax
     mov [rdi + 0x2008], rax
+    mov [rdi + 0x2010], rax
+    mov [rdi + 0x2018], rax
     call set_up_target
     jmp enter_ring_3
 .popsection

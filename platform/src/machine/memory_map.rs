@@ -11,7 +11,8 @@ use std::ops::Range;
 const MEMORY_END_MAX: u64 = 4 << 30;
 
 /// First address of memory that is not the image's neighbour: what lies below is mapped as the image wants it.
-const ELSEWHERE_MIN: u64 = 4 << 20;
+/// No image ends above (link.ld).
+const ELSEWHERE_MIN: u64 = 8 << 20;
 
 const PAGE: u64 = 4096;
 
@@ -35,7 +36,7 @@ impl Entry {
     }
 }
 
-/// The longest piece of memory that is free for `image`: behind it, or elsewhere above 4 MiB. `None` if the map has no memory
+/// The longest piece of memory that is free for `image`: behind it, or elsewhere above 8 MiB. `None` if the map has no memory
 /// where the image is.
 pub fn around(image: &Range<u64>, entries: impl Iterator<Item = Entry> + Clone) -> Option<Range<u64>> {
     let holds = |entry: &Entry| entry.kind == RAM && entry.address <= image.start && entry.end() >= image.end;

@@ -10,8 +10,8 @@
 #   rodata                                                                 R
 #   stack; data and bss                                                    RW
 #   supervisor            nothing: page tables, GDT, IDT, TSS, this stack
-#   image end  0x400000   content baked in, heap                           RW
-# Everything but text is no-execute. Memory and devices above 4 MiB are added when ring 3 asks (map_large_pages): mapped to
+#   image end  pages end  content baked in, heap                           RW
+# Everything but text is no-execute. Pages end 2 MiB or less behind the image. Memory and devices above are added when ring 3 asks (map_large_pages): mapped to
 # itself and no-execute as well, so nothing above the image ever becomes code.
 #
 # The target's boot.s comes first in the assembly and sets LOW_START and LOW_END.
@@ -24,7 +24,7 @@
 .set LARGE_PAGE, 1 << 7
 .set UNCACHED, 0x18                # PCD, PWT
 .set LARGE_PAGE_BYTES, 0x200000
-.set IMAGE_MAX, 2 * LARGE_PAGE_BYTES
+.set PAGE_TABLES, 4                # 8 MiB: link.ld
 
 .set EFER, 0xc0000080
 .set EFER_NO_EXECUTE, 1 << 11
@@ -33,7 +33,7 @@
 
 .pushsection .text.boot, "ax", @progbits
 
-# Builds the page tables and switches to them. 4 KiB pages below 4 MiB, which holds the image (link.ld asserts it).
+# Builds the page tables and switches to them. 4 KiB pages up to __pages_end, which is behind the image (link.ld).
 set_up_tables:
     mov ecx, EFER
     rdmsr
@@ -57,15 +57,18 @@ set_up_tables:
     lea rdx, [rip + __image_end]
     movabs r8, SUPERVISOR_RW
     call map_pages
-    mov edx, IMAGE_MAX
+    lea rdx, [rip + __pages_end]
     movabs r8, USER_RW
     call map_pages
 
     lea rdi, [rip + page_directory]
     lea rax, [rip + page_tables + TABLE]
-    mov [rdi], rax
+    mov ecx, PAGE_TABLES                # one that maps nothing is in nobody's way
+1:  mov [rdi], rax
+    add rdi, 8
     add rax, 0x1000
-    mov [rdi + 8], rax
+    dec ecx
+    jnz 1b
     lea rax, [rip + page_directory + TABLE]
     mov [rip + page_directory_pointers], rax
     lea rax, [rip + page_directory_pointers + TABLE]
@@ -92,13 +95,14 @@ map_pages:
 2:  ret
 
 # Maps the 2 MiB pages from rdi up to rsi to themselves, as memory (edx 0) or as a device (1). eax: 1 done, 0 refused.
-# The rules that keep this harmless whoever asks: never below 4 MiB, where code and tables lie; always no-execute.
+# The rules that keep this harmless whoever asks: never below __pages_end, where code and tables lie; always no-execute.
 map_large_pages:
     mov rax, rdi
     or rax, rsi
     test eax, LARGE_PAGE_BYTES - 1
     jnz 5f
-    cmp rdi, IMAGE_MAX
+    lea rax, [rip + __pages_end]
+    cmp rdi, rax
     jb 5f
     mov rax, rsi
     shr rax, 46                         # the lower half of what four levels reach, and more than any machine has
@@ -166,7 +170,7 @@ table_below:
 page_map:                .skip 0x1000
 page_directory_pointers: .skip 0x1000
 page_directory:          .skip 0x1000
-page_tables:             .skip 0x2000
+page_tables:             .skip PAGE_TABLES * 0x1000
 spare_tables:            .skip SPARE_TABLES * 0x1000
 spare_tables_used:       .skip 8
 .popsection
