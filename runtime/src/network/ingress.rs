@@ -5,6 +5,7 @@ use super::{
     device::Received,
     flows::{Flow, FlowId, FourTuple, Holder},
     listener::TcpOptions,
+    responder::Outcome,
     stack::{Sockets, Stack},
 };
 use crate::limits::{FLOWS, HALF_OPEN, HALF_OPEN_SECONDS};
@@ -20,12 +21,11 @@ impl Stack {
     #[inline]
     pub(super) fn handle_frame(&mut self, Received { length, verified }: Received) -> bool {
         match classify(&self.frame[..length], verified, &self.ours) {
-            Verdict::Datagram(datagram) => {
-                if self.answer(datagram, length, verified) {
-                    return true;
-                }
-                self.handle_base(Base::Udp(datagram.port), length);
-            }
+            Verdict::Datagram(datagram) => match self.answer(datagram, length, verified) {
+                Outcome::Quiet => return true,
+                Outcome::Woke => {}
+                Outcome::NotOurs => self.handle_base(Base::Udp(datagram.port), length),
+            },
             Verdict::Segment(segment) => self.handle_segment(segment, length),
             Verdict::Base(kind) => self.handle_base(kind, length),
             Verdict::Drop(reason) => {

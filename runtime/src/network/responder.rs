@@ -5,8 +5,15 @@
 
 use super::{Network, Refused, classify::Reason, datagram::Datagram, stack::Stack, udp::new_socket};
 use crate::limits::UDP_SOCKETS;
-use smoltcp::{iface::SocketHandle, socket::udp};
-use std::net::SocketAddr;
+use smoltcp::{
+    iface::SocketHandle,
+    socket::udp::{self, SendError},
+    wire::IpEndpoint,
+};
+use std::{
+    io::{self, ErrorKind},
+    net::SocketAddr,
+};
 
 /// Bytes queued on a responder's slow path, in each direction.
 const SLOW_QUEUE_BYTES: usize = 16 * 1024;
@@ -20,6 +27,22 @@ pub trait Responder {
     /// `buffer[..length]` is the payload that `source` sent; the rest of `buffer` is room for a longer answer, as much as a
     /// frame takes. Writes the answer over it and returns its length, or `None` to send nothing.
     fn respond(&mut self, source: SocketAddr, buffer: &mut [u8], length: usize) -> Option<usize>;
+
+    /// Whether the datagram that was not answered just now was kept for a task, which has been woken and will answer by
+    /// [`Network::send_from`].
+    fn kept(&mut self) -> bool {
+        false
+    }
+}
+
+/// What became of a datagram on the fast path.
+pub(super) enum Outcome {
+    /// No responder has its port.
+    NotOurs,
+    /// It was answered or dropped; no task was woken.
+    Quiet,
+    /// A task was woken.
+    Woke,
 }
 
 pub(super) struct Responding {
@@ -44,18 +67,35 @@ impl Network {
         stack.responders.push(Responding { port, handle, responder });
         Ok(())
     }
+
+    /// Sends a datagram from the port of a responder: an answer that took longer. It does not wait.
+    ///
+    /// Errors: `NotFound` if `port` has no responder, `WouldBlock` if its queue is full (the datagram is dropped, as UDP
+    /// allows), `AddrNotAvailable` if `destination` cannot be reached.
+    pub fn send_from(&self, port: u16, payload: &[u8], destination: SocketAddr) -> io::Result<()> {
+        let mut stack = self.borrow_mut();
+        let responder = stack.responders.iter().find(|entry| entry.port == port);
+        let handle = responder.ok_or(ErrorKind::NotFound)?.handle;
+        let socket = stack.base.get_mut::<udp::Socket>(handle);
+        socket.send_slice(payload, IpEndpoint::from(destination)).map_err(|error| match error {
+            SendError::BufferFull => ErrorKind::WouldBlock,
+            SendError::Unaddressable => ErrorKind::AddrNotAvailable,
+        })?;
+        stack.base_dirty = true;
+        Ok(())
+    }
 }
 
 impl Stack {
-    /// The fast path. Whether the datagram's port has a responder. `verified`: the device vouches for the checksum.
+    /// The fast path. `verified`: the device vouches for the checksum.
     #[inline]
-    pub(super) fn answer(&mut self, datagram: Datagram, length: usize, verified: bool) -> bool {
+    pub(super) fn answer(&mut self, datagram: Datagram, length: usize, verified: bool) -> Outcome {
         let Some(entry) = self.responders.iter_mut().find(|entry| entry.port == datagram.port) else {
-            return false;
+            return Outcome::NotOurs;
         };
         if !verified && !datagram.verify(&self.frame[..length]) {
             self.counters.dropped(Reason::Checksum);
-            return true;
+            return Outcome::Quiet;
         }
         let source = datagram.source(&self.frame);
         let buffer = &mut self.frame[datagram.payload()..];
@@ -67,9 +107,10 @@ impl Stack {
                 self.counters.fast_answers += 1;
                 self.counters.frames_out += 1;
             }
+            None if entry.responder.kept() => return Outcome::Woke,
             None => self.counters.unanswered += 1,
         }
-        true
+        Outcome::Quiet
     }
 
     /// Answers what came through the responders' sockets.
@@ -86,6 +127,7 @@ impl Stack {
                 let answer = entry.responder.respond(source, &mut self.frame[..room], length.min(room));
                 match answer.filter(|&answer| answer <= room) {
                     Some(answer) if socket.send_slice(&self.frame[..answer], metadata).is_ok() => {}
+                    None if entry.responder.kept() => {}
                     _ => self.counters.unanswered += 1,
                 }
             }

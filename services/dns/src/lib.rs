@@ -29,12 +29,14 @@
 
 mod authority;
 pub mod check;
+pub mod client;
 pub mod content;
 pub mod dnssec;
 pub mod keys;
 pub mod limits;
 mod message;
 mod name;
+pub mod notify;
 mod opt;
 pub mod packet;
 mod query;

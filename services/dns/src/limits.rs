@@ -88,3 +88,9 @@ pub const HISTORY_DIFFERENCES: usize = 100;
 
 /// Records in the differences kept of a zone, at some 100 octets each. Who has an older version gets the whole zone.
 pub const HISTORY_RECORDS: usize = 10_000;
+
+/// Notifications that wait for an answer. With more, secondaries learn of changes when they refresh.
+pub const NOTIFICATIONS: usize = 4096;
+
+/// Seconds that a primary may be silent between two steps of an exchange. Longer: the transfer failed and is tried again.
+pub const ANSWER_SECONDS: u64 = 20;

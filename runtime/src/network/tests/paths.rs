@@ -139,3 +139,30 @@ fn padding_behind_the_packet_is_not_part_of_it() {
     padded.resize(60, 0xee);
     assert_eq!(alone.give(padded), expect);
 }
+
+/// Keeps every datagram.
+struct Keeps;
+
+impl Responder for Keeps {
+    fn respond(&mut self, _: SocketAddr, _: &mut [u8], _: usize) -> Option<usize> {
+        None
+    }
+
+    fn kept(&mut self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn what_was_kept_is_answered_later_as_if_it_had_been_at_once() {
+    let alone = Alone::new();
+    alone.network.respond(PORT, Box::new(Keeps)).expect("a free port");
+    let (client, server) = (SocketAddr::from((CLIENT, 40_000)), SocketAddr::from((SERVER, PORT)));
+    assert!(alone.give(udp(client, server, &[0, 1, 2])).is_empty());
+    assert_eq!(alone.network.counters().unanswered, 0);
+    alone.introduce();
+    alone.network.send_from(PORT, &[2, 1, 0], client).expect("there is room");
+    assert_eq!(alone.settle(), responding().give(udp(client, server, &[0, 1, 2])));
+    let error = alone.network.send_from(PORT + 1, &[], client).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+}

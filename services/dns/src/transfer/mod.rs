@@ -14,7 +14,7 @@ mod writer;
 pub use history::{History, between};
 pub use incoming::{Incoming, Outcome, Progress, TransferError};
 pub use outgoing::Outgoing;
-pub use request::Request;
+pub use request::{Request, question};
 
 #[cfg(test)]
 mod tests;

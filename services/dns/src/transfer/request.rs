@@ -28,6 +28,9 @@ impl Request {
             return Err(Malformed);
         }
         let question = packet.question()?;
+        if question.class != CLASS_IN {
+            return Err(Malformed);
+        }
         let question_octets = message[HEADER_OCTETS..packet.position()].to_vec();
         let mut serial = None;
         for _ in 0..packet.count(1) + packet.count(2) {
