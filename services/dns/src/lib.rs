@@ -39,6 +39,7 @@ mod name;
 pub mod notify;
 mod opt;
 pub mod packet;
+pub mod primary;
 mod query;
 mod record;
 pub mod service;

@@ -53,6 +53,17 @@ pub const WARNINGS: usize = 8;
 /// Octets read at once from the archive of zone files.
 pub const READ_AHEAD_OCTETS: usize = 16 * 1024;
 
+/// Updates that wait for a push, and that are pushed together: one commit each. More are answered with SERVFAIL, and the
+/// client tries again.
+pub const UPDATES_TOGETHER: usize = 64;
+
+/// Seconds between two looks at the remote unless `--poll` says otherwise: what a person who pushed is willing to wait where no
+/// NOTIFY is sent.
+pub const POLL_SECONDS: u64 = 60;
+
+/// Seconds between two looks at the remote at least, for the remote's sake.
+pub const POLL_SECONDS_LEAST: u64 = 1;
+
 const _: () = assert!(UDP_OCTETS >= UDP_OCTETS_WITHOUT_EDNS && UDP_OCTETS <= MESSAGE_OCTETS);
 const _: () = assert!(LABELS * 2 < NAME_OCTETS);
 

@@ -53,14 +53,15 @@ impl Zones {
     }
 
     /// Serves `zone`, which is called `apex`, from now on; instead of the one of that name, if there is one.
-    pub fn replace(&mut self, apex: &Name, zone: Zone) -> Result<(), String> {
+    pub fn replace(&mut self, apex: &Name, zone: impl Into<Rc<Zone>>) -> Result<(), String> {
+        let zone = zone.into();
         debug_assert_eq!(apex.wire(), zone.apex());
         let old = self.number(apex, 0).and_then(|number| self.zones[number].signed());
         self.signing.attach(&zone, old, &self.key);
         match self.number(apex, 0) {
-            Some(number) => self.zones[number] = Rc::new(zone),
+            Some(number) => self.zones[number] = zone,
             None => {
-                self.zones.push(Rc::new(zone));
+                self.zones.push(zone);
                 let place = Place(self.zones.len() as u32);
                 self.index.insert(apex.hash(0), place)?;
                 self.most_labels = self.most_labels.max(apex.labels());

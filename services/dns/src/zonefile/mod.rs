@@ -26,6 +26,7 @@ use crate::zone::build::Record;
 use crate::zone::{Builder, Zone};
 use entry::Entries;
 pub use keyfile::read_keys;
+pub use print::record_text;
 use scope::{Scope, TtlSource};
 use words::Words;
 

@@ -10,6 +10,7 @@ use super::entry::Entries;
 use super::rdata;
 use super::words::Words;
 use crate::name::to_text;
+use crate::record::Record;
 use crate::types::{Field, RecordType};
 
 /// How names are written.
@@ -25,6 +26,13 @@ pub struct Spelling<'a> {
 pub fn words(rtype: RecordType, data: &[u8], spelling: Spelling<'_>) -> Vec<String> {
     let printed = fields(rtype.fields(), data, spelling);
     printed.filter(|words| reads_as(rtype, words, spelling.origin, data)).unwrap_or_else(|| generic(data))
+}
+
+/// A whole record as one line, its names absolute.
+pub fn record_text(record: &Record) -> String {
+    let spelling = Spelling { origin: &[0], absolute: true };
+    let data = words(record.rtype, &record.data, spelling).join(" ");
+    format!("{} {} {} {data}", to_text(&record.owner), record.ttl, record.rtype)
 }
 
 /// A name, relative to the origin where it is below it.

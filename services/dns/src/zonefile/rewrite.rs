@@ -170,6 +170,9 @@ impl Writer<'_> {
         let class = model.class_word.as_ref().map(|word| &self.text[word.clone()]);
         let mut words = [(layout.ttl, ttl.as_deref()), (layout.class, class)];
         words.sort_by_key(|(column, _)| *column);
+        if line.is_empty() {
+            pad_to(&mut line, layout.indent, layout.tabs);
+        }
         for (column, word) in words {
             if let Some(word) = word {
                 pad_to(&mut line, column, layout.tabs);

@@ -17,13 +17,16 @@ pub struct Style {
     pub absolute: bool,
     /// Lines end in CR LF.
     pub carriage_returns: bool,
-    /// The column where most lines have their data; 0 if there is none such.
+    /// The columns where most lines have their type and their data; 0 if there is none such.
+    rtype: usize,
     data: usize,
 }
 
 /// Where the words of a line stand, in columns from 0; 0 where a word is not there or on another line.
 #[derive(Clone, Copy, Debug)]
 pub struct Layout {
+    /// The first word of a line that inherits its owner.
+    pub indent: usize,
     /// The TTL.
     pub ttl: usize,
     /// The class.
@@ -55,8 +58,9 @@ impl Style {
         }
         let first_end = text.iter().position(|octet| *octet == b'\n').unwrap_or(0);
         let carriage_returns = text[..first_end].ends_with(b"\r");
-        let data = common_data_column(text, lines);
-        Style { repeats_owners: repeated > blank, absolute: relative == 0, carriage_returns, data }
+        let rtype = common_column(text, lines, |written| Some(written.type_word.start));
+        let data = common_column(text, lines, |written| written.data_words.first().map(|word| word.start));
+        Style { repeats_owners: repeated > blank, absolute: relative == 0, carriage_returns, rtype, data }
     }
 
     /// The line that a new one behind `number` is to look like: the nearest that has but one line and is no SOA record.
@@ -75,10 +79,14 @@ impl Style {
         let start = model.line_start;
         let column = |at: usize| column(text, start, at);
         let type_start = model.type_word.start;
+        let is_common = column(type_start) == self.rtype;
+        let words = [model.ttl_word.as_ref(), model.class_word.as_ref(), Some(&model.type_word)];
+        let first = words.into_iter().flatten().map(|word| word.start).min().unwrap_or(type_start);
         Layout {
-            ttl: model.ttl_word.as_ref().map_or(0, |word| column(word.start)),
-            class: model.class_word.as_ref().map_or(0, |word| column(word.start)),
-            rtype: column(type_start),
+            indent: column(first),
+            ttl: model.ttl_word.as_ref().filter(|_| is_common).map_or(0, |word| column(word.start)),
+            class: model.class_word.as_ref().filter(|_| is_common).map_or(0, |word| column(word.start)),
+            rtype: self.rtype,
             data: self.data,
             tabs: text.get(start..type_start).is_some_and(|line| line.contains(&b'\t')),
             lower_case: !text[model.type_word.clone()].iter().any(u8::is_ascii_uppercase),
@@ -91,15 +99,19 @@ fn column(text: &[u8], start: usize, at: usize) -> usize {
     text.get(start..at).filter(|line| !line.contains(&b'\n')).map_or(0, width)
 }
 
-fn common_data_column(text: &[u8], lines: &[Line]) -> usize {
-    let (mut counts, mut total) = (BTreeMap::<usize, usize>::new(), 0);
+/// The column that at least half of the lines have a word in, if any of them took more than one blank to get there.
+fn common_column(text: &[u8], lines: &[Line], word: impl Fn(&Written) -> Option<usize>) -> usize {
+    let (mut counts, mut total) = (BTreeMap::<usize, (usize, bool)>::new(), 0);
     for written in lines.iter().filter_map(Line::written) {
-        let start = written.data_words.first().map_or(0, |word| word.start);
-        *counts.entry(column(text, written.line_start, start)).or_default() += 1;
+        let start = word(written).unwrap_or(0);
+        let before = text.get(written.line_start..start).unwrap_or_default();
+        let (count, padded) = counts.entry(column(text, written.line_start, start)).or_default();
+        *count += 1;
+        *padded |= before.contains(&b'\t') || before.windows(2).any(|two| two == b"  ");
         total += 1;
     }
-    let most = counts.into_iter().max_by_key(|(_, count)| *count);
-    most.filter(|(_, count)| count * 2 >= total).map_or(0, |(column, _)| column)
+    let most = counts.into_iter().max_by_key(|(_, (count, _))| *count);
+    most.filter(|(_, (count, padded))| *padded && count * 2 >= total).map_or(0, |(column, _)| column)
 }
 
 /// Columns that the text takes.
@@ -110,10 +122,10 @@ fn width(text: &[u8]) -> usize {
     })
 }
 
-/// Blanks up to this column, at least one.
+/// Blanks up to this column, at least one unless there is nothing but blanks so far.
 pub fn pad_to(line: &mut Vec<u8>, column: usize, tabs: bool) {
     let mut at = width(line);
-    let mut padded = false;
+    let mut padded = !line.is_empty() && line.iter().all(|octet| matches!(octet, b' ' | b'\t'));
     while tabs && ((at / TAB_COLUMNS + 1) * TAB_COLUMNS <= column || !padded) {
         line.push(b'\t');
         (at, padded) = ((at / TAB_COLUMNS + 1) * TAB_COLUMNS, true);

@@ -1,0 +1,30 @@
+//! What the primary needs of a repository elsewhere.
+
+use std::{fmt, future::Future};
+use store::{ObjectId, Repository};
+
+/// A branch of a remote repository, and a copy of it here.
+pub trait Source {
+    /// Why it failed, in words for the log.
+    type Error: fmt::Display + From<store::Error>;
+
+    /// The copy.
+    fn repository(&self) -> &Repository;
+
+    /// The branch's head in the copy; `None` as long as it has no commit.
+    fn head(&self) -> Option<ObjectId>;
+
+    /// Fetches what is new.
+    fn pull(&mut self) -> impl Future<Output = Result<(), Self::Error>>;
+
+    /// Has `change` make commits on the head and pushes them; `change` returns the new head, which may be the old one.
+    /// Where somebody else was faster it is called again, on the head that is there now. `Ok` means that what it returned
+    /// last is in the remote's branch.
+    fn transact(
+        &mut self,
+        change: &mut dyn FnMut(&mut Repository, ObjectId) -> Result<ObjectId, store::Error>,
+    ) -> impl Future<Output = Result<(), Self::Error>>;
+
+    /// Gives back the memory of what is only history.
+    fn forget_history(&mut self);
+}
