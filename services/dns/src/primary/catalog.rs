@@ -7,7 +7,7 @@ use crate::zone::Zone;
 use crate::zonefile::{Warnings, ZoneError};
 use log::{info, warn};
 use std::{collections::BTreeMap, rc::Rc};
-use store::{Change, ObjectId, Repository};
+use store::{ObjectId, Repository};
 
 /// What serves the zones, and knows the keys.
 pub trait Server {
@@ -28,7 +28,9 @@ pub trait Server {
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Catalog {
-    /// Zone files by name.
+    /// Files at the top of the tree, in the version last looked at.
+    seen: BTreeMap<String, ObjectId>,
+    /// Zone files of which some version is served, or would be if it were good.
     files: BTreeMap<String, Served>,
 }
 
@@ -49,43 +51,36 @@ impl Catalog {
         self.files.get(file).and_then(|served| served.version)
     }
 
-    /// Reads what `changes` lead to the commit `head`. What cannot be read leaves what was served before, and says so.
+    /// Reads what is different in the commit `head`, and returns how many files that are. What cannot be read leaves what was
+    /// served before, and says so. An error is one of the commit as a whole, and then nothing has changed.
     pub fn apply(
         &mut self,
         repository: &Repository,
         head: &ObjectId,
-        changes: &[Change],
         prepared: &Prepared,
         key: &HashKey,
         server: &mut dyn Server,
-    ) {
-        let mut gone = Vec::new();
-        for change in changes {
-            let Some((file, kind)) = name_of(change) else { continue };
-            let is_there = change.new.is_some_and(|entry| is_file(entry.mode));
-            match kind {
-                FileKind::Keys if is_there => self.keys(repository, file, change, server),
-                FileKind::Keys => {
-                    info!("{file}: is gone, and its keys with it");
-                    server.forget_keys(file);
-                }
-                FileKind::Zone if !is_there => {
-                    if change.new.is_some_and(|entry| entry.mode == store::Mode::Link) {
-                        warn!("{file}: a symbolic link, which is not served; put the file itself here");
-                    }
-                    gone.extend(self.files.remove(file));
-                }
-                FileKind::Zone | FileKind::Other => {}
+    ) -> Result<usize, store::Error> {
+        let now = files_of(repository, head)?;
+        let seen = std::mem::take(&mut self.seen);
+        let gone: Vec<String> = seen.keys().filter(|file| !now.contains_key(*file)).cloned().collect();
+        let mut without_file = Vec::new();
+        for file in &gone {
+            if FileKind::of(file) == FileKind::Keys {
+                info!("{file}: is gone, and its keys with it");
+                server.forget_keys(file);
+            }
+            without_file.extend(self.files.remove(file));
+        }
+        let mut changed = gone.len();
+        for (file, id) in now.iter().filter(|(file, id)| seen.get(*file) != Some(*id)) {
+            changed += 1;
+            match FileKind::of(file) {
+                FileKind::Keys => keys(repository, file, id, server),
+                _ => self.zone_file(repository, file, *id, prepared, key, server),
             }
         }
-        for change in changes {
-            if let (Some((file, FileKind::Zone)), Some(entry)) = (name_of(change), change.new)
-                && is_file(entry.mode)
-            {
-                self.zone_file(repository, file, entry.id, prepared, key, server);
-            }
-        }
-        for served in &gone {
+        for served in &without_file {
             // A second file for the same zone, passed over until now.
             if let Ok(Some((file, id))) = find_file(repository, head, &served.apex, key)
                 && !self.files.contains_key(&file)
@@ -93,19 +88,9 @@ impl Catalog {
                 self.zone_file(repository, &file, id, prepared, key, server);
             }
         }
-        self.remove(gone, key, server);
-    }
-
-    fn keys(&self, repository: &Repository, file: &str, change: &Change, server: &mut dyn Server) {
-        let Some(id) = change.file() else { return };
-        let text = match repository.read_as(&id, store::Kind::Blob) {
-            Ok(object) => object.data,
-            Err(error) => return warn!("{file}: {error}; the keys it had before are used"),
-        };
-        match server.load_keys(file, &text) {
-            Ok(warnings) => warnings.iter().for_each(|warning| warn!("{warning}")),
-            Err(error) => warn!("{error}; the keys it had before are used"),
-        }
+        self.remove(without_file, key, server);
+        self.seen = now;
+        Ok(changed)
     }
 
     fn zone_file(
@@ -183,10 +168,32 @@ impl Catalog {
     }
 }
 
-/// A file at the top of the tree.
-fn name_of(change: &Change) -> Option<(&str, FileKind)> {
-    let file = std::str::from_utf8(change.path.as_bytes()).ok()?;
-    Some((file, FileKind::of(file)))
+/// Zone and key files at the top of the tree.
+fn files_of(repository: &Repository, commit: &ObjectId) -> Result<BTreeMap<String, ObjectId>, store::Error> {
+    let mut files = BTreeMap::new();
+    for (name, entry) in repository.tree(commit)?.list("")? {
+        let Ok(name) = std::str::from_utf8(&name) else { continue };
+        match FileKind::of(name) {
+            FileKind::Other => {}
+            _ if is_file(entry.mode) => _ = files.insert(name.to_string(), entry.id),
+            _ if entry.mode == store::Mode::Link => {
+                warn!("{name}: a symbolic link, which is not served; put the file itself here");
+            }
+            _ => {}
+        }
+    }
+    Ok(files)
+}
+
+fn keys(repository: &Repository, file: &str, id: &ObjectId, server: &mut dyn Server) {
+    let text = match repository.read_as(id, store::Kind::Blob) {
+        Ok(object) => object.data,
+        Err(error) => return warn!("{file}: {error}; the keys it had before are used"),
+    };
+    match server.load_keys(file, &text) {
+        Ok(warnings) => warnings.iter().for_each(|warning| warn!("{warning}")),
+        Err(error) => warn!("{error}; the keys it had before are used"),
+    }
 }
 
 fn read(

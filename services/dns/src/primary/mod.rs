@@ -149,12 +149,13 @@ impl<S: Source> Primary<S> {
                 let apex = served.then(|| crate::zone_name(file, key).ok()).flatten()?;
                 server.borrow().zone(&apex)
             };
-            let mut change = |repository: &mut Repository, base: ObjectId| {
+            let mut make = |repository: &mut Repository, base: Option<ObjectId>| {
+                let Some(base) = base else { return Ok(None) };
                 let context = Context { key, now: clock(), known: &known };
                 let outcome = outcome.insert(execute(repository, base, &updates, context)?);
-                Ok(outcome.head)
+                Ok(Some(outcome.head))
             };
-            source.transact(&mut change).await
+            source.transact(&mut make).await
         };
         match (result, outcome) {
             (Ok(()), Some(outcome)) => {
@@ -174,19 +175,14 @@ impl<S: Source> Primary<S> {
     fn load(&mut self, prepared: &catalog::Prepared) {
         let head = self.source.head();
         let Some(head) = head.filter(|head| self.loaded != Some(*head)) else { return };
-        let repository = self.source.repository();
-        match repository.diff(self.loaded.as_ref(), Some(&head)) {
-            Ok(changes) => {
-                debug!("commit {head}: {} files changed", changes.len());
-                let server = &mut *self.server.borrow_mut();
-                self.catalog.apply(repository, &head, &changes, prepared, &self.key, server);
+        let server = &mut *self.server.borrow_mut();
+        match self.catalog.apply(self.source.repository(), &head, prepared, &self.key, server) {
+            Ok(changed) => {
+                debug!("commit {head}: {changed} files differ");
                 self.loaded = Some(head);
             }
-            Err(error) => {
-                return warn!("commit {head} cannot be read: {error}; what was served before stays");
-            }
+            Err(error) => warn!("commit {head} cannot be read: {error}; what was served before stays"),
         }
-        self.source.forget_history();
     }
 }
 

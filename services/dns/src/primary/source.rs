@@ -3,6 +3,10 @@
 use std::{fmt, future::Future};
 use store::{ObjectId, Repository};
 
+/// Makes commits on a branch's head, `None` where there is none yet, and returns the last of them, or that head.
+pub type Make<'a> =
+    dyn FnMut(&mut Repository, Option<ObjectId>) -> Result<Option<ObjectId>, store::Error> + 'a;
+
 /// A branch of a remote repository, and a copy of it here.
 pub trait Source {
     /// Why it failed, in words for the log.
@@ -17,14 +21,8 @@ pub trait Source {
     /// Fetches what is new.
     fn pull(&mut self) -> impl Future<Output = Result<(), Self::Error>>;
 
-    /// Has `change` make commits on the head and pushes them; `change` returns the new head, which may be the old one.
+    /// Has `make` make commits on the head and pushes them; `make` returns the new head, which may be the old one.
     /// Where somebody else was faster it is called again, on the head that is there now. `Ok` means that what it returned
     /// last is in the remote's branch.
-    fn transact(
-        &mut self,
-        change: &mut dyn FnMut(&mut Repository, ObjectId) -> Result<ObjectId, store::Error>,
-    ) -> impl Future<Output = Result<(), Self::Error>>;
-
-    /// Gives back the memory of what is only history.
-    fn forget_history(&mut self);
+    fn transact(&mut self, make: &mut Make<'_>) -> impl Future<Output = Result<(), Self::Error>>;
 }

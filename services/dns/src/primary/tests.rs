@@ -121,13 +121,10 @@ impl Source for Copy {
         Ok(())
     }
 
-    async fn transact(
-        &mut self,
-        change: &mut dyn FnMut(&mut Repository, ObjectId) -> Result<ObjectId, store::Error>,
-    ) -> Result<(), Failure> {
+    async fn transact(&mut self, make: &mut source::Make<'_>) -> Result<(), Failure> {
         loop {
             let base = self.head().unwrap();
-            let head = change(&mut self.repository, base)?;
+            let head = make(&mut self.repository, Some(base))?.unwrap();
             let other = self.remote.borrow_mut().others.pop();
             if let Some((file, text)) = other {
                 self.remote.borrow_mut().write(file, text.as_deref());
@@ -146,8 +143,6 @@ impl Source for Copy {
             self.pull().await?;
         }
     }
-
-    fn forget_history(&mut self) {}
 }
 
 struct Served {
