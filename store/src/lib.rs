@@ -21,22 +21,25 @@
 //! # Ok::<(), store::Error>(())
 //! ```
 //!
-//! What is not here: files, index, work tree, hooks; no unsafe code, no clock. Everything but `remote` has no socket and
-//! no executor: bytes in, bytes out.
+//! What is not here: files, index, work tree, hooks; no unsafe code, no clock. Everything but `remote` and [`Store`] has
+//! no socket and no executor: bytes in, bytes out.
 //!
-//! Reading order: [`object`], [`Repository`], [`pack`], [`signature`], [`limits`].
+//! Reading order: [`object`], [`Repository`], [`pack`], [`signature`], [`remote`], [`Store`], [`limits`].
 
 mod error;
 mod id;
 pub mod limits;
+mod live;
 pub mod object;
 pub mod pack;
+pub mod remote;
 mod repository;
 pub mod signature;
 
 pub use error::Error;
 pub use id::{Collision, Format, Hasher, NoId, ObjectId};
 pub use limits::Limits;
+pub use live::{ChangeError, Conflict, Make, Options, Store};
 pub use object::{BadPath, Commit, Identity, Kind, Malformed, Mode, Object, Tag, TreePath};
 pub use pack::{PackError, PackReceiver, Received, Resolver};
 pub use repository::{Change, Contested, Edits, Existing, Listing, Merged, Repository, Resolution, Tree};

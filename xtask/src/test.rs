@@ -33,7 +33,9 @@ pub fn run(arguments: Vec<String>) -> Result<ExitCode, Failure> {
     step("images and tender");
     let artefacts = build()?;
     step("TLS and HTTP");
-    peers_of_runtime(&mut skipped)?;
+    peers("runtime", &["tls", "http"], &mut skipped)?;
+    step("git's servers");
+    peers("store", &["git", "git_daemon"], &mut skipped)?;
     step("boot grid and the whole path");
     boot_grid(&artefacts, &mut skipped)?;
     network_ring(&mut skipped)?;
@@ -175,18 +177,28 @@ fn usable_io_uring() -> bool {
     says("/proc/sys/kernel/io_uring_disabled", "0") && says("/proc/self/status", "Seccomp:\t0")
 }
 
-/// Programs that TLS and HTTP are tried with, each by its Debian package and the tests that need it.
-const WEB: [(&str, &str, &str); 3] =
-    [("openssl", "openssl", "tls"), ("nginx", "nginx-light", "http"), ("curl", "curl", "http")];
+/// Programs that clients and servers of runtime and store are tried with: test, program, Debian package.
+const PROGRAMS: [(&str, &str, &str); 10] = [
+    ("tls", "openssl", "openssl"),
+    ("http", "nginx", "nginx-light"),
+    ("http", "curl", "curl"),
+    ("git", "git", "git"),
+    ("git", "ssh-keygen", "openssh-client"),
+    ("git_daemon", "git", "git"),
+    ("ssh", "git", "git"),
+    ("ssh", "sshd", "openssh-server"),
+    ("smart_http", "nginx", "nginx-light"),
+    ("smart_http", "fcgiwrap", "fcgiwrap"),
+];
 
-/// TLS and HTTP of runtime with other people's programs at the other end.
-fn peers_of_runtime(skipped: &mut Vec<String>) -> Result<(), Failure> {
-    for name in ["tls", "http"] {
-        let needed = WEB.iter().filter(|(.., test)| *test == name);
+/// Tests of a package with other people's programs at the other end.
+fn peers(package: &str, names: &[&str], skipped: &mut Vec<String>) -> Result<(), Failure> {
+    for name in names {
+        let needed = PROGRAMS.iter().filter(|(test, ..)| test == name);
         let missing: Vec<&str> =
-            needed.filter(|(program, ..)| !is_installed(program)).map(|(_, package, _)| *package).collect();
+            needed.filter(|(_, program, _)| !is_installed(program)).map(|(.., package)| *package).collect();
         if missing.is_empty() {
-            let arguments = ["test", "--package", "runtime", "--test", name, "--quiet", "--", "--ignored"];
+            let arguments = ["test", "--package", package, "--test", name, "--quiet", "--", "--ignored"];
             cargo::check(&mut cargo::cargo(&arguments))?;
         } else {
             skipped.push(format!("{name} with a peer; sudo apt-get install {}", missing.join(" ")));

@@ -1,0 +1,105 @@
+//! One conversation with a service of git: opened, greeted, and then request and answer in turn.
+
+use super::{
+    Remote,
+    advertisement::{Advertisement, Service},
+    limits::OPEN_SECONDS,
+    location::Scheme,
+    packets::{Packets, Plain},
+    pkt_line::{Message, Packet},
+    problem::Problem,
+    references::References,
+};
+use runtime::connect::Connect;
+use std::{future::Future, time::Duration};
+use tokio::time::timeout;
+
+/// A conversation whose beginning is over.
+pub struct Session<'a, C: Connect> {
+    remote: &'a Remote<C>,
+    service: Service,
+    packets: Packets,
+    /// What the server said first.
+    pub server: Advertisement,
+}
+
+impl<'a, C: Connect> Session<'a, C> {
+    /// Connects to a service; of references that come at once, the one for `branch` is looked for.
+    pub async fn open(
+        remote: &'a Remote<C>,
+        service: Service,
+        branch: Option<&str>,
+    ) -> Result<Self, Problem> {
+        limited("connecting", OPEN_SECONDS, async {
+            let mut packets = connect(remote, service).await?;
+            let mut server = Advertisement::new(References::looking_for(branch));
+            while !server.handle(packets.next().await?)? {}
+            server.check(service)?;
+            Ok(Self { remote, service, packets, server })
+        })
+        .await
+    }
+
+    /// Sends a request; its answer is what [`next`](Self::next) gives.
+    pub async fn request(&mut self, message: Vec<u8>) -> Result<(), Problem> {
+        match self.remote.location.scheme {
+            Scheme::Git | Scheme::Ssh => self.packets.send(message),
+            Scheme::Http | Scheme::Https => return Err(not_yet(self.service)),
+        }
+        Ok(())
+    }
+
+    /// The next packet of the answer.
+    pub async fn next(&mut self) -> Result<Packet<'_>, Problem> {
+        self.packets.next().await
+    }
+
+    /// Ends the conversation where the server waits for more requests, so that it logs no error.
+    pub async fn close(mut self) {
+        if matches!(self.remote.location.scheme, Scheme::Git | Scheme::Ssh) {
+            let mut message = Message::new();
+            message.flush();
+            self.packets.send(message.into_bytes());
+            // Nothing depends on it.
+            let _ = self.packets.finish_sending().await;
+        }
+    }
+}
+
+fn not_yet(_: Service) -> Problem {
+    Problem::Argument("this scheme is not supported".to_owned())
+}
+
+async fn connect<C: Connect>(remote: &Remote<C>, service: Service) -> Result<Packets, Problem> {
+    let location = &remote.location;
+    match location.scheme {
+        Scheme::Git => {
+            let stream =
+                remote.connector.connect(&location.host, location.port).await.map_err(Problem::Connect)?;
+            let mut packets = Packets::new(Plain(stream));
+            packets.send(daemon_request(remote, service));
+            Ok(packets)
+        }
+        _ => Err(not_yet(service)),
+    }
+}
+
+/// What git daemon is asked for (gitprotocol-pack, "Git Transport"): a service, a path, and the protocol's version if it
+/// is new enough to know versions. Pushes know none.
+fn daemon_request<C>(remote: &Remote<C>, service: Service) -> Vec<u8> {
+    let location = &remote.location;
+    let version = if service == Service::UploadPack { "\0version=2\0" } else { "" };
+    let line = format!("{} {}\0host={}\0{version}", service.name(), location.path, location.authority());
+    let mut message = Message::new();
+    message.data(line.as_bytes());
+    message.into_bytes()
+}
+
+/// Runs something that may take so long and no longer.
+pub async fn limited<T>(
+    what: &'static str,
+    seconds: u64,
+    work: impl Future<Output = Result<T, Problem>>,
+) -> Result<T, Problem> {
+    timeout(Duration::from_secs(seconds), work).await.unwrap_or(Err(Problem::Slow { what, seconds }))
+}
