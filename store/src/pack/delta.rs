@@ -1,5 +1,7 @@
 //! Deltas: an object as copies from another and what is new between them (gitformat-pack, "Deltified representation").
 
+use super::PackError;
+use crate::limits::Limits;
 use std::fmt;
 
 /// What is wrong with a delta.
@@ -54,9 +56,22 @@ pub(crate) fn sizes(mut delta: &[u8]) -> Result<(u64, u64), BadDelta> {
     Ok((take_size(&mut delta)?, take_size(&mut delta)?))
 }
 
-/// What a delta makes of its base, appended to `result`, which must have room for exactly that: the caller has checked
-/// [`sizes`] against its limits. Never more is written than was said.
-pub(crate) fn apply(base: &[u8], mut delta: &[u8], result: &mut Vec<u8>) -> Result<(), BadDelta> {
+/// What a delta makes of its base, if that is within the limits.
+pub fn apply_delta(base: &[u8], delta: &[u8], limits: &Limits) -> Result<Vec<u8>, PackError> {
+    let (_, size) = sizes(delta)?;
+    if size > limits.object_bytes.into() {
+        return Err(PackError::ObjectTooLarge(size));
+    }
+    let size = usize::try_from(size).map_err(|_| PackError::OutOfMemory)?;
+    let mut result = Vec::new();
+    result.try_reserve_exact(size).map_err(|_| PackError::OutOfMemory)?;
+    apply(base, delta, &mut result)?;
+    Ok(result)
+}
+
+/// What a delta makes of its base, appended to `result`, which has room for exactly what it says that it makes. Never more
+/// is written than that.
+fn apply(base: &[u8], mut delta: &[u8], result: &mut Vec<u8>) -> Result<(), BadDelta> {
     if take_size(&mut delta)? != base.len() as u64 {
         return Err(BadDelta::WrongBaseSize);
     }

@@ -17,8 +17,7 @@ mod receiver;
 mod resolver;
 
 pub(crate) use arena::Arena;
-pub use delta::BadDelta;
-pub(crate) use delta::{apply, sizes as delta_sizes};
+pub use delta::{BadDelta, apply_delta};
 pub(crate) use entry::{Base, Header, encode_entry, encode_header};
 pub(crate) use index::Index;
 pub(crate) use inflate::Inflater;

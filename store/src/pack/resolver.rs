@@ -232,11 +232,7 @@ impl Resolver {
         let (_, delta) = self.inflate(place)?;
         let (_, size) = delta::sizes(&delta)?;
         self.count(size)?;
-        let size = usize::try_from(size).map_err(|_| PackError::OutOfMemory)?;
-        let mut result = Vec::new();
-        result.try_reserve_exact(size).map_err(|_| PackError::OutOfMemory)?;
-        delta::apply(base, &delta, &mut result)?;
-        Ok(result)
+        delta::apply_delta(base, &delta, &self.limits)
     }
 
     /// What is deflated at a place.

@@ -23,7 +23,7 @@ use crate::{
     id::{Format, ObjectId},
     limits::Limits,
     object::{Commit, Identity, Kind, Object},
-    pack::{Arena, Base, Header, Index, Inflater, PackError, apply, encode_entry},
+    pack::{Arena, Base, Header, Index, Inflater, PackError, apply_delta, encode_entry},
 };
 use cache::Cache;
 use std::{
@@ -288,14 +288,7 @@ impl Repository {
         };
         for (place, header) in deltas.into_iter().rev() {
             let delta = self.inflate(reader, place, &header)?;
-            let (_, size) = crate::pack::delta_sizes(&delta)?;
-            if size > self.limits.object_bytes.into() {
-                return Err(PackError::ObjectTooLarge(size));
-            }
-            let mut data = Vec::new();
-            let size = usize::try_from(size).map_err(|_| PackError::OutOfMemory)?;
-            data.try_reserve_exact(size).map_err(|_| PackError::OutOfMemory)?;
-            apply(&object.data, &delta, &mut data)?;
+            let data = apply_delta(&object.data, &delta, &self.limits)?;
             object = Object { kind: object.kind, data: data.into() };
             reader.cache.put(place, object.clone());
         }

@@ -46,6 +46,7 @@ fn both(name: &str, test: impl Fn(&Git, Repository, Format)) {
 }
 
 #[test]
+#[ignore = "needs git; cargo xtask test runs it"]
 fn packs_of_git_are_read() {
     both("read", |git, _, format| {
         git.fill(200);
@@ -62,6 +63,7 @@ fn packs_of_git_are_read() {
 }
 
 #[test]
+#[ignore = "needs git; cargo xtask test runs it"]
 fn increments_may_be_thin_and_compaction_loses_nothing() {
     both("thin", |git, mut repository, _| {
         git.fill(200);
@@ -88,6 +90,7 @@ fn increments_may_be_thin_and_compaction_loses_nothing() {
 }
 
 #[test]
+#[ignore = "needs git; cargo xtask test runs it"]
 fn what_we_push_is_clean() {
     both("push", |git, mut repository, _| {
         git.fill(50);
@@ -114,6 +117,7 @@ fn what_we_push_is_clean() {
 }
 
 #[test]
+#[ignore = "needs git; cargo xtask test runs it"]
 fn history_is_what_git_says() {
     both("history", |git, mut repository, _| {
         git.fill(120);
@@ -146,6 +150,7 @@ fn history_is_what_git_says() {
 }
 
 #[test]
+#[ignore = "needs git; cargo xtask test runs it"]
 fn shallow_clones_end_where_they_were_cut() {
     both("shallow", |git, mut repository, _| {
         git.fill(100);
@@ -166,6 +171,7 @@ fn shallow_clones_end_where_they_were_cut() {
 }
 
 #[test]
+#[ignore = "needs git; cargo xtask test runs it"]
 fn trees_that_git_fsck_refuses_are_refused() {
     for name in [".git", "..", ".", "a/b", ".GIT", "git~1", ".git."] {
         let git = Git::new("bad", Format::Sha1);

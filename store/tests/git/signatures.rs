@@ -45,6 +45,7 @@ fn check(name: &str, options: &[&str], format: Format, expect: Result<&str, BadS
 }
 
 #[test]
+#[ignore = "needs ssh-keygen; cargo xtask test runs it"]
 fn signatures_of_git_are_verified() {
     for format in [Format::Sha1, Format::Sha256] {
         check("ed25519", &["-t", "ed25519"], format, Ok("c@example.com"));
@@ -56,6 +57,7 @@ fn signatures_of_git_are_verified() {
 }
 
 #[test]
+#[ignore = "needs ssh-keygen; cargo xtask test runs it"]
 fn what_was_changed_since_is_not_signed() {
     let git = Git::new("changed", Format::Sha1);
     git.fill(3);
@@ -78,6 +80,7 @@ fn what_was_changed_since_is_not_signed() {
 }
 
 #[test]
+#[ignore = "needs ssh-keygen; cargo xtask test runs it"]
 fn a_signature_of_a_file_is_none_of_a_commit() {
     let git = Git::new("file", Format::Sha1);
     git.fill(1);
