@@ -80,6 +80,11 @@ impl Authority {
         &self.zones
     }
 
+    /// The zones, to replace some.
+    pub fn zones_mut(&mut self) -> &mut Zones {
+        &mut self.zones
+    }
+
     /// What has been answered so far.
     pub fn statistics(&self) -> &Statistics {
         &self.statistics

@@ -1,19 +1,30 @@
 //! Zone files out of a tar archive: flat, one file per zone, the file's name is the zone's.
 
-use std::io::{BufRead, BufReader, ErrorKind, Read};
+use std::io::{self, BufRead, BufReader, ErrorKind};
 
 use crate::check::FileKind;
+use crate::keys::Keys;
 use crate::limits::READ_AHEAD_OCTETS;
 use crate::zonefile::ZoneError;
 use crate::zones::{Loaded, Zones};
 
-/// Reads every zone file of the archive into `zones`, and tells `report` of each how it went. An error is one of the
-/// archive itself; the zones before it are served.
+/// What a file was.
+#[derive(Debug)]
+pub enum Read {
+    /// A zone, which is served now.
+    Zone(Loaded),
+    /// Keys; and what is wrong with some of them.
+    Keys(Vec<String>),
+}
+
+/// Reads every zone file of the archive into `zones` and every file of keys into `keys`, and tells `report` of each how it
+/// went. An error is one of the archive itself; the zones before it are served.
 pub fn load(
     zones: &mut Zones,
-    archive: impl Read,
-    mut report: impl FnMut(Result<Loaded, ZoneError>),
-) -> std::io::Result<()> {
+    keys: &mut Keys,
+    archive: impl io::Read,
+    mut report: impl FnMut(Result<Read, ZoneError>),
+) -> io::Result<()> {
     let mut archive = tar::Archive::new(archive);
     for entry in archive.entries()? {
         let entry = entry?;
@@ -22,16 +33,21 @@ pub fn load(
         }
         let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let file = path.strip_prefix("./").unwrap_or(&path);
-        if FileKind::of(file) != FileKind::Zone {
-            continue;
-        }
-        if zones.serves(file) {
+        let is_keys = match FileKind::of(file) {
+            FileKind::Zone => false,
+            FileKind::Keys => true,
+            _ => continue,
+        };
+        if !is_keys && zones.serves(file) {
             report(Err(ZoneError::about(file, "a second file for this zone; the first is served")));
         } else {
             let left = entry.size();
             let mut text = BufReader::with_capacity(READ_AHEAD_OCTETS, Whole { file: entry, left });
             let text: &mut dyn BufRead = &mut text;
-            report(zones.load(file, text));
+            report(match is_keys {
+                true => keys.load(file, text).map(Read::Keys),
+                false => zones.load(file, text).map(Read::Zone),
+            });
         }
     }
     Ok(())
@@ -43,15 +59,12 @@ struct Whole<R> {
     left: u64,
 }
 
-impl<R: Read> Read for Whole<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+impl<R: io::Read> io::Read for Whole<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.file.read(buffer)?;
         self.left = self.left.saturating_sub(read as u64);
         if read == 0 && self.left > 0 && !buffer.is_empty() {
-            return Err(std::io::Error::new(
-                ErrorKind::UnexpectedEof,
-                "the archive ends inside of this file",
-            ));
+            return Err(io::Error::new(ErrorKind::UnexpectedEof, "the archive ends inside of this file"));
         }
         Ok(read)
     }
@@ -74,30 +87,39 @@ mod tests {
 
     const GOOD: &str = "@ 60 SOA a b 1 2 3 4 5\n@ 60 NS ns.example.net.\n";
 
+    fn name_of(read: Read) -> String {
+        match read {
+            Read::Zone(loaded) => loaded.name,
+            Read::Keys(_) => "keys".to_string(),
+        }
+    }
+
     #[test]
     fn each_file_is_a_zone_and_a_bad_one_does_not_stop_the_others() {
         let files = [
             ("example.org", GOOD),
             ("bad.example", "@ 60 SOA a b 1 2 3 4 5\n\n@ 60 A 1.2.3\n"),
-            ("_keys", "secret"),
+            ("_keys", "k._update.example.org DNSKEY 0 3 163 c2VjcmV0"),
             ("example.org._keys", "secret"),
             (".gitignore", "*"),
             ("docs/readme", "read me"),
             ("Example.Com.", GOOD),
         ];
         let mut zones = Zones::new(HashKey::new([1; 24]));
-        let mut reports = Vec::new();
-        load(&mut zones, archive(&files).as_slice(), |report| {
-            reports.push(report.map(|loaded| loaded.name).map_err(|error| error.to_string()));
+        let (mut keys, mut reports) = (Keys::default(), Vec::new());
+        load(&mut zones, &mut keys, archive(&files).as_slice(), |report| {
+            reports.push(report.map(name_of).map_err(|error| error.to_string()));
         })
         .unwrap();
         let expect = [
             Ok("example.org.".to_string()),
             Err("bad.example:3: `1.2.3` is no IPv4 address".to_string()),
+            Ok("keys".to_string()),
+            Err("example.org._keys:1: a key is written NAME DNSKEY 0 3 ALGORITHM BASE64".to_string()),
             Ok("example.com.".to_string()),
         ];
         assert_eq!(reports, expect);
-        assert_eq!((zones.count(), zones.records()), (2, 4));
+        assert_eq!((zones.count(), zones.records(), keys.count()), (2, 4, 1));
     }
 
     #[test]
@@ -107,8 +129,9 @@ mod tests {
         octets.truncate(1024 + 512 + GOOD.len());
         let mut zones = Zones::new(HashKey::new([1; 24]));
         let mut reports = Vec::new();
-        let result =
-            load(&mut zones, octets.as_slice(), |report| reports.push(report.map(|loaded| loaded.name)));
+        let result = load(&mut zones, &mut Keys::default(), octets.as_slice(), |report| {
+            reports.push(report.map(name_of));
+        });
         assert!(result.is_err() || reports.len() == 2, "{result:?} {reports:?}");
         assert_eq!(reports[0], Ok("example.org.".to_string()));
         assert!(reports.get(1).is_none_or(Result::is_err), "{reports:?}");

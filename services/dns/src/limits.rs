@@ -105,3 +105,41 @@ pub const NOTIFICATIONS: usize = 4096;
 
 /// Seconds that a primary may be silent between two steps of an exchange. Longer: the transfer failed and is tried again.
 pub const ANSWER_SECONDS: u64 = 20;
+
+/// Updates whose signatures are remembered, at some 200 octets each. With more in ten minutes, an old one is refused even if it
+/// is new.
+pub const REPLAYS: usize = 16_384;
+
+/// Seconds after which an update that is not done is answered with SERVFAIL. nsupdate waits 3 s by default, three times, and
+/// longer over TCP; a slow push takes longer than either.
+pub const UPDATE_SECONDS: u64 = 60;
+
+/// Updates and notifications over UDP that wait for a task. More are dropped, and the client sends them again.
+pub const LATE_DATAGRAMS: usize = 64;
+
+/// Updates and notifications over UDP that are being carried out. With more, datagrams wait.
+pub const LATE_TASKS: usize = 256;
+
+/// Transfers that are sent at a time, at up to 40 KiB each and four octets a name. More are answered with SERVFAIL.
+pub const TRANSFERS: usize = 32;
+
+/// Secondaries of a zone that are told of changes. Others learn of them when they refresh.
+pub const SECONDARIES: usize = 64;
+
+/// Secondaries of a zone that are remembered because they asked. The one silent the longest is forgotten.
+pub const SECONDARIES_REMEMBERED: usize = 16;
+
+/// Seconds between two questions to a primary at least, whatever the SOA record says, for the primary's sake.
+pub const REFRESH_SECONDS_LEAST: u64 = 5;
+
+/// Seconds between two questions to a primary at most, whatever the SOA record says: BIND's four weeks.
+pub const REFRESH_SECONDS_MOST: u64 = 28 * 24 * 3600;
+
+/// Seconds until a zone that was never fetched is asked for again; twice as many each time. The reference's.
+pub const FIRST_RETRY_SECONDS: u64 = 3;
+
+/// Seconds between two attempts to fetch a zone for the first time, at most.
+pub const FIRST_RETRY_SECONDS_MOST: u64 = 120;
+
+/// Seconds that a refresh may take in all: a zone of 100 MB at 256 kbit/s. Longer: it failed and is tried again.
+pub const TRANSFER_SECONDS: u64 = 3600;

@@ -1,19 +1,25 @@
 //! Connections: messages behind their length (RFC 1035 §4.2.2), over whatever stream.
 
 use super::Server;
-use crate::{Transport, limits};
-use std::{cell::RefCell, io::ErrorKind, time::Duration};
+use super::requests::{Reply, respond};
+use crate::client::unix_seconds;
+use crate::transfer::Outgoing;
+use crate::tsig::Session;
+use crate::{Handled, Transport, limits};
+use std::{cell::RefCell, io::ErrorKind, net::IpAddr, rc::Rc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     time::timeout,
 };
 
+const SILENCE: Duration = Duration::from_secs(limits::TCP_IDLE_SECONDS);
+
 /// Answers the messages of one connection in their order, until the peer closes it or is silent for too long.
-pub(super) async fn session(
+pub async fn session(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
-    server: &RefCell<Server>,
+    peer: IpAddr,
+    server: &Rc<RefCell<Server>>,
 ) -> std::io::Result<()> {
-    const SILENCE: Duration = Duration::from_secs(limits::TCP_IDLE_SECONDS);
     loop {
         let mut prefix = [0; 2];
         match timeout(SILENCE, stream.read_exact(&mut prefix)).await {
@@ -26,19 +32,74 @@ pub(super) async fn session(
         let mut query = server.borrow_mut().room(length)?;
         query.resize(length, 0);
         timeout(SILENCE, stream.read_exact(&mut query)).await??;
-        let Some(answer) = answer(server, &query)? else { return Ok(()) };
+        let handled = answer(&mut server.borrow_mut(), &query)?;
+        let answer = match handled {
+            Some(answer) => Some(answer),
+            None => match respond(server, Transport::Tcp, peer, &query) {
+                Reply::Nothing => None,
+                Reply::Message(message) => Some(prefixed(&message)),
+                Reply::Later(later) => later.await.map(|message| prefixed(&message)),
+                Reply::Transfer(outgoing, session) => {
+                    transfer(&mut stream, server, *outgoing, session).await?;
+                    continue;
+                }
+            },
+        };
+        let Some(answer) = answer else { return Ok(()) };
         timeout(SILENCE, stream.write_all(&answer)).await??;
     }
 }
 
-/// The answer to one message, behind its length. `None` where it deserves none, which over TCP ends the connection.
-fn answer(server: &RefCell<Server>, query: &[u8]) -> std::io::Result<Option<Vec<u8>>> {
-    let mut server = server.borrow_mut();
-    let Server { authority, scratch } = &mut *server;
+/// The answer to one message, behind its length. `None` where somebody else has to give it. What deserves none ends the
+/// connection.
+fn answer(server: &mut Server, query: &[u8]) -> std::io::Result<Option<Vec<u8>>> {
+    let Server { authority, scratch, .. } = server;
     scratch[..query.len()].copy_from_slice(query);
-    let Some(length) = authority.answer(Transport::Tcp, scratch, query.len()) else { return Ok(None) };
+    let length = match authority.handle(Transport::Tcp, scratch, query.len()) {
+        Handled::Answered(length) => length,
+        Handled::Elsewhere => return Ok(None),
+        Handled::Dropped => return Err(ErrorKind::InvalidData.into()),
+    };
     let mut answer = server.room(2 + length)?;
     answer.extend_from_slice(&(length as u16).to_be_bytes());
     answer.extend_from_slice(&server.scratch[..length]);
     Ok(Some(answer))
+}
+
+/// Sends all messages of a transfer, each signed if the request was.
+async fn transfer(
+    stream: &mut (impl AsyncWrite + Unpin),
+    server: &RefCell<Server>,
+    mut outgoing: Outgoing,
+    mut session: Option<Session>,
+) -> std::io::Result<()> {
+    let _counted = Counted::new(server);
+    let reserved = session.as_ref().map_or(0, Session::octets);
+    while let Some(mut message) = outgoing.next_message(reserved) {
+        if let Some(session) = &mut session {
+            session.sign(&mut message, unix_seconds());
+        }
+        timeout(SILENCE, stream.write_all(&prefixed(&message))).await??;
+    }
+    Ok(())
+}
+
+/// One transfer more, as long as it lives.
+struct Counted<'s>(&'s RefCell<Server>);
+
+impl<'s> Counted<'s> {
+    fn new(server: &'s RefCell<Server>) -> Counted<'s> {
+        server.borrow_mut().transfers += 1;
+        Counted(server)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.borrow_mut().transfers -= 1;
+    }
+}
+
+fn prefixed(message: &[u8]) -> Vec<u8> {
+    [&(message.len() as u16).to_be_bytes()[..], message].concat()
 }

@@ -2,21 +2,35 @@
 //!
 //! ```text
 //! content archive ─► zones ─► authority ◄─┬─ Responder: datagrams, below the sockets
-//!                                         └─ one task a connection: messages behind their length (RFC 1035 §4.2.2)
+//!        primaries ─► secondary ──┘   ▲    └─ one task a connection: messages behind their length (RFC 1035 §4.2.2)
+//!          Backend ◄─ updates ◄─ requests: what is signed, transfers, notifications, updates
 //! ```
+//!
+//! Reading order: [`Server`], `datagrams` and [`session`], `requests`, `updates`, [`secondary`], `notifications`.
 
 mod connections;
 mod datagrams;
+mod notifications;
+mod replays;
+mod requests;
+pub mod secondary;
+mod server;
+mod updates;
 
+pub use connections::session;
+pub use server::{Policy, Server};
+pub use updates::{Backend, VerifiedUpdate};
+
+use crate::keys::Keys;
 use crate::{Authority, HashKey, Loaded, Zones, content, limits};
-use connections::session;
 use datagrams::Datagrams;
 use log::{info, warn};
 use runtime::{
     Argument, Environment, Stop,
-    network::{TcpListener, TcpOptions},
+    connect::NetworkConnector,
+    network::{TcpListener, TcpOptions, UdpOptions, UdpSocket},
 };
-use std::{cell::RefCell, io::ErrorKind, rc::Rc};
+use std::{cell::RefCell, rc::Rc};
 
 /// The port of DNS, over UDP and TCP.
 const PORT: u16 = 53;
@@ -25,16 +39,28 @@ const PORT: u16 = 53;
 const CONTENT: &str = "storage";
 
 /// The arguments that only this service has.
-pub const ARGUMENTS: &[Argument] = &[Argument {
-    name: "udp-size",
-    value: "OCTETS",
-    help: "largest answer over UDP, 512 to 4096; 1232 if not given, which no path has to fragment",
-}];
+pub const ARGUMENTS: &[Argument] = &[
+    Argument {
+        name: "udp-size",
+        value: "OCTETS",
+        help: "largest answer over UDP, 512 to 4096; 1232 if not given, which no path has to fragment",
+    },
+    Argument {
+        name: "key",
+        value: "NAME:ALGORITHM:BASE64",
+        help: "a TSIG key beside those of `_keys` files; its name says what it may do, docs/operating.md how",
+    },
+    Argument { name: "axfr", value: "", help: "whoever asks gets whole zones; otherwise it takes a key" },
+];
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Options {
     udp_size: Option<UdpOctets>,
+    #[serde(default)]
+    key: Vec<String>,
+    #[serde(default)]
+    axfr: bool,
 }
 
 #[derive(serde::Deserialize)]
@@ -53,47 +79,27 @@ impl TryFrom<u16> for UdpOctets {
     }
 }
 
-/// What UDP and TCP share: the zones, and room for the largest answer.
-struct Server {
-    authority: Authority,
-    scratch: Vec<u8>,
-}
-
-impl Server {
-    /// An empty vector with room for `octets`. Not where memory is nearly full: then the query or connection is dropped
-    /// and counted, and what the executor and the network need is left to them.
-    fn room(&mut self, octets: usize) -> std::io::Result<Vec<u8>> {
-        let platform::Memory { total, used } = platform::memory();
-        let mut room = Vec::new();
-        let full = total != 0 && total.saturating_sub(used) < octets + limits::SPARE_OCTETS;
-        if !full && room.try_reserve_exact(octets).is_ok() {
-            return Ok(room);
-        }
-        let dropped = self.authority.count_out_of_memory();
-        if dropped.is_power_of_two() {
-            warn!(
-                "memory is full: {dropped} queries and connections over TCP dropped; give the guest more (--mem)"
-            );
-        }
-        Err(ErrorKind::OutOfMemory.into())
-    }
-}
-
 /// Serves until the image ends.
 pub async fn serve(mut environment: Environment) -> Result<(), Stop> {
     let options: Options = environment.configuration()?;
     let mut random = [0; 24];
     platform::entropy::fill(&mut random);
-    let mut authority = Authority::new(load(HashKey::new(random))?);
+    let mut keys = Keys::default();
+    for key in &options.key {
+        keys.add(key).map_err(Stop::Failed)?;
+    }
+    let mut authority = Authority::new(load(HashKey::new(random), &mut keys)?);
     authority.set_keepalive(limits::TCP_IDLE_SECONDS as u16 * 10);
     if let Some(UdpOctets(octets)) = options.udp_size {
         authority.set_udp_octets(octets);
     }
     let (zones, records) = (authority.zones().count(), authority.zones().records());
-    let server = Rc::new(RefCell::new(Server { authority, scratch: vec![0; limits::MESSAGE_OCTETS] }));
+    let policy = Policy { open_transfers: options.axfr, port: PORT };
+    let server = Rc::new(RefCell::new(Server::new(authority, keys, policy)));
     let counted = server.clone();
     environment.also_count(move || counted.borrow().authority.statistics().to_string());
-    environment.network.respond(PORT, Box::new(Datagrams(server.clone())))?;
+    environment.network.respond(PORT, Box::new(Datagrams::new(server.clone())))?;
+    start(&server, &environment)?;
     let options = TcpOptions {
         receive_buffer: limits::TCP_RECEIVE_OCTETS,
         send_buffer: limits::TCP_SEND_OCTETS,
@@ -110,27 +116,47 @@ pub async fn serve(mut environment: Environment) -> Result<(), Stop> {
             continue; // The connection ends where its stream is dropped.
         }
         runtime::spawn(async move {
-            if let Err(error) = session(stream, &server).await {
+            if let Err(error) = session(stream, peer.ip(), &server).await {
                 log::debug!("{peer}: {error}");
             }
         });
     }
 }
 
-/// Reads every zone file there is. Without a single zone there is nothing to serve, and somebody should know.
-fn load(key: HashKey) -> Result<Zones, Stop> {
+/// Starts what goes on besides answering: late answers, notifications, and the zones that come from others.
+fn start(server: &Rc<RefCell<Server>>, environment: &Environment) -> Result<(), Stop> {
+    let network = &environment.network;
+    runtime::spawn(datagrams::answer_late(server.clone(), network.clone(), PORT));
+    let socket = UdpSocket::bind(network, 0, UdpOptions { datagrams: 32, bytes: 16 * 1024 })?;
+    runtime::spawn(notifications::run(server.clone(), socket));
+    let served: Vec<_> = server.borrow().authority.zones().iter().cloned().collect();
+    served.iter().for_each(|zone| server.borrow_mut().tell(zone));
+    let connector = NetworkConnector::new(network, TcpOptions::default());
+    let to_fetch = server.borrow().zones_to_fetch();
+    for (apex, primaries) in to_fetch {
+        info!("zone {}: secondary, with {} primaries", crate::to_text(&apex), primaries.len());
+        runtime::spawn(secondary::run(server.clone(), connector.clone(), apex, primaries));
+    }
+    Ok(())
+}
+
+/// Reads every zone and key file there is. Without a zone, and without a key that says where to get one, there is nothing to
+/// serve, and somebody should know.
+fn load(key: HashKey, keys: &mut Keys) -> Result<Zones, Stop> {
     let mut zones = Zones::new(key);
     let archive = runtime::content::open(CONTENT)?;
-    let outcome = content::load(&mut zones, archive, |zone| match zone {
-        Ok(loaded) => report(&loaded),
+    let outcome = content::load(&mut zones, keys, archive, |read| match read {
+        Ok(content::Read::Zone(loaded)) => report(&loaded),
+        Ok(content::Read::Keys(warnings)) => warnings.iter().for_each(|warning| warn!("{warning}")),
         Err(error) => warn!("{error}"),
     });
     if let Err(error) = outcome {
         warn!("the content is not a whole tar archive: {error}");
     }
-    if zones.count() == 0 {
+    if zones.count() == 0 && !keys.iter().any(|entry| entry.primary.is_some()) {
         return Err(Stop::Failed(
-            "no zone to serve: put one file a zone, named like it, into the content".into(),
+            "no zone to serve: put one file a zone, named like it, into the content, or give the --key of a primary"
+                .into(),
         ));
     }
     Ok(zones)

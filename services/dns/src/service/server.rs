@@ -1,0 +1,221 @@
+//! What all ways into the service share: zones, keys, and who is to be told of changes.
+
+use super::replays::Replays;
+use super::secondary::{Primary, Secondary};
+use super::updates::Backend;
+use crate::keys::{Keys, Right, is_at_or_below};
+use crate::limits;
+use crate::name::{Name, to_text};
+use crate::notify::Notifier;
+use crate::record::{Record, is_later};
+use crate::transfer::{History, between};
+use crate::tsig::Key;
+use crate::types::RecordType;
+use crate::zone::Zone;
+use crate::{Authority, client};
+use log::warn;
+use std::collections::{HashMap, VecDeque};
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::rc::Rc;
+use tokio::sync::Notify;
+
+/// What is allowed, and where others listen.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// Whoever asks gets whole zones (`--axfr`); otherwise whoever has a key for it.
+    pub open_transfers: bool,
+    /// The port of other servers: 53, but for tests.
+    pub port: u16,
+}
+
+/// The state of the service.
+pub struct Server {
+    pub(super) authority: Authority,
+    pub(super) scratch: Vec<u8>,
+    /// The keys.
+    pub keys: Keys,
+    pub(super) policy: Policy,
+    histories: HashMap<Vec<u8>, History>,
+    pub(super) replays: Replays,
+    pub(super) notifier: Notifier,
+    pub(super) to_notify: Rc<Notify>,
+    /// Who asked for the SOA record of a zone with a key that may transfer it: a secondary that no record names.
+    asked: HashMap<Vec<u8>, VecDeque<(IpAddr, Rc<Key>)>>,
+    pub(super) backend: Option<Rc<dyn Backend>>,
+    pub(super) secondaries: HashMap<Vec<u8>, Rc<Secondary>>,
+    /// Datagrams that are answered by a task, with who sent them.
+    pub(super) late: VecDeque<(SocketAddr, Vec<u8>)>,
+    pub(super) to_answer: Rc<Notify>,
+    pub(super) transfers: usize,
+}
+
+impl Server {
+    /// Serves the zones of `authority`, to whoever these keys allow what.
+    pub fn new(authority: Authority, keys: Keys, policy: Policy) -> Server {
+        Server {
+            authority,
+            scratch: vec![0; limits::MESSAGE_OCTETS],
+            keys,
+            policy,
+            histories: HashMap::new(),
+            replays: Replays::default(),
+            notifier: Notifier::default(),
+            to_notify: Rc::default(),
+            asked: HashMap::new(),
+            backend: None,
+            secondaries: HashMap::new(),
+            late: VecDeque::new(),
+            to_answer: Rc::default(),
+            transfers: 0,
+        }
+    }
+
+    /// Hands updates and signed notifications on to `backend`.
+    pub fn set_backend(&mut self, backend: Rc<dyn Backend>) {
+        self.backend = Some(backend);
+    }
+
+    /// The core.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// The core, to be set up.
+    pub fn authority_mut(&mut self) -> &mut Authority {
+        &mut self.authority
+    }
+
+    /// Serves `zone`, which is called `apex`, from now on; keeps what it changes for IXFR, and tells secondaries.
+    pub fn install(&mut self, apex: &Name, zone: Rc<Zone>) -> Result<(), String> {
+        let old = self.authority.zones().get(apex);
+        self.authority.zones_mut().replace(apex, zone.clone())?;
+        let serial = zone.serial();
+        if let Some(old) = &old {
+            let history = self.histories.entry(apex.wire().to_vec()).or_default();
+            match is_later(serial, old.serial()) {
+                true => history.push(between(old, &zone, self.authority.zones().key())),
+                // Whatever it was: nobody can ask for what changed since a version that has the same number.
+                false => history.clear(),
+            }
+        }
+        if old.is_none_or(|old| old.serial() != serial) {
+            self.tell(&zone);
+        }
+        Ok(())
+    }
+
+    /// Serves the zone called `apex` no longer.
+    pub fn remove(&mut self, apex: &Name) {
+        self.authority.zones_mut().remove(apex);
+        self.histories.remove(apex.wire());
+        self.asked.remove(apex.wire());
+        self.notifier.forget(apex.wire());
+    }
+
+    /// The differences that lead from the version `serial` to the one that is served.
+    pub(super) fn history_of(&self, zone: &Zone) -> Option<&History> {
+        self.histories.get(zone.apex())
+    }
+
+    /// Tells everybody that serves the zone besides us that it has changed.
+    pub fn tell(&mut self, zone: &Zone) {
+        let Some(soa) = zone.soa() else { return };
+        let now_ms = platform::clock::monotonic() / 1_000_000;
+        for (address, key) in self.secondaries_of(zone, &soa) {
+            let target = SocketAddr::new(address, self.policy.port);
+            self.notifier.notify(target, zone.apex(), soa.clone(), key, client::random_id(), now_ms);
+        }
+        self.to_notify.notify_one();
+    }
+
+    /// Remembers a secondary that asked with a key; the one that was silent the longest is forgotten.
+    pub(super) fn remember(&mut self, zone: &[u8], peer: IpAddr, key: &Rc<Key>) {
+        let asked = self.asked.entry(zone.to_vec()).or_default();
+        asked.retain(|(address, _)| *address != peer);
+        asked.push_back((peer, key.clone()));
+        if asked.len() > limits::SECONDARIES_REMEMBERED {
+            asked.pop_front();
+        }
+    }
+
+    /// The addresses of the zone's servers, but for the primary that its SOA record names (RFC 1996 §2); those in the names of
+    /// transfer keys; and those that asked.
+    fn secondaries_of(&self, zone: &Zone, soa: &Record) -> Vec<(IpAddr, Option<Rc<Key>>)> {
+        let mut all: Vec<(IpAddr, Option<Rc<Key>>)> = Vec::new();
+        let mut add = |address: IpAddr, key: Option<Rc<Key>>| {
+            if all.len() < limits::SECONDARIES && !all.iter().any(|(other, _)| *other == address) {
+                all.push((address, key));
+            }
+        };
+        for entry in self.keys.iter().filter(|entry| is_at_or_below(zone.apex(), &entry.domain)) {
+            if let Some(address) = entry.secondary {
+                add(address, Some(entry.key.clone()));
+            }
+        }
+        for (address, key) in self.asked.get(zone.apex()).into_iter().flatten() {
+            add(*address, Some(key.clone()));
+        }
+        let mut name = Name::root(self.authority.zones().key());
+        let apex = zone.apex();
+        let of = |name: &mut Name, wire: &[u8]| match name.read(wire, self.authority.zones().key()) {
+            Ok(_) => self.authority.zones().find(name, 0).map_or_else(Vec::new, |zone| zone.records_at(name)),
+            Err(_) => Vec::new(),
+        };
+        for server in of(&mut name, apex).iter().filter(|record| record.rtype == RecordType::NS) {
+            if soa.data.get(..server.data.len()).is_some_and(|first| first.eq_ignore_ascii_case(&server.data))
+            {
+                continue;
+            }
+            for address in of(&mut name, &server.data).iter().filter_map(address_of) {
+                add(address, None);
+            }
+        }
+        all
+    }
+
+    /// An empty vector with room for `octets`. Not where memory is nearly full: then the query or connection is dropped
+    /// and counted, and what the executor and the network need is left to them.
+    pub(super) fn room(&mut self, octets: usize) -> std::io::Result<Vec<u8>> {
+        let platform::Memory { total, used } = platform::memory();
+        let mut room = Vec::new();
+        let full = total != 0 && total.saturating_sub(used) < octets + limits::SPARE_OCTETS;
+        if !full && room.try_reserve_exact(octets).is_ok() {
+            return Ok(room);
+        }
+        let dropped = self.authority.count_out_of_memory();
+        if dropped.is_power_of_two() {
+            warn!(
+                "memory is full: {dropped} queries and connections over TCP dropped; give the guest more (--mem)"
+            );
+        }
+        Err(ErrorKind::OutOfMemory.into())
+    }
+
+    /// The zones that we are to get from others: what transfer keys name a primary for, and is not here.
+    pub fn zones_to_fetch(&self) -> Vec<(Vec<u8>, Vec<Primary>)> {
+        let mut found: Vec<(Vec<u8>, Vec<Primary>)> = Vec::new();
+        for entry in self.keys.iter().filter(|entry| entry.right == Some(Right::Transfer)) {
+            let Some(primary) = entry.primary else { continue };
+            let is_here = self.authority.zones().iter().any(|zone| zone.apex() == entry.domain);
+            match found.iter_mut().find(|(zone, _)| *zone == entry.domain) {
+                _ if is_here => {}
+                Some((_, primaries)) => primaries.push((primary, entry.key.clone())),
+                None => found.push((entry.domain.clone(), vec![(primary, entry.key.clone())])),
+            }
+        }
+        found.sort_by_key(|(zone, _)| to_text(zone));
+        found
+    }
+}
+
+/// The address in an A or AAAA record.
+fn address_of(record: &Record) -> Option<IpAddr> {
+    match record.rtype {
+        RecordType::A => record.data[..].try_into().ok().map(|octets: [u8; 4]| Ipv4Addr::from(octets).into()),
+        RecordType::AAAA => {
+            record.data[..].try_into().ok().map(|octets: [u8; 16]| Ipv6Addr::from(octets).into())
+        }
+        _ => None,
+    }
+}
