@@ -19,6 +19,8 @@ use std::{fmt, future::Future, time::Duration};
 use tokio::time::sleep;
 
 /// What keys are derived from. It is a secret: no log shows it.
+#[derive(serde::Deserialize)]
+#[serde(try_from = "String")]
 pub struct Seed(hkdf::Prk);
 
 /// The seed has fewer than [`SEED_OCTETS`] octets, so that it could be guessed.
@@ -36,6 +38,14 @@ impl std::error::Error for ShortSeed {}
 impl fmt::Debug for Seed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Seed")
+    }
+}
+
+impl TryFrom<String> for Seed {
+    type Error = ShortSeed;
+
+    fn try_from(text: String) -> Result<Self, ShortSeed> {
+        Self::new(text.as_bytes())
     }
 }
 

@@ -34,10 +34,10 @@ pub fn run(arguments: Vec<String>) -> Result<ExitCode, Failure> {
     let artefacts = build()?;
     step("TLS and HTTP");
     peers("runtime", &["tls", "http"], &mut skipped)?;
+    step("certificates");
+    peers("acme", &["pebble"], &mut skipped)?;
     step("git's servers");
     peers("store", &["git", "git_daemon"], &mut skipped)?;
-    step("services and other people's programs");
-    interop(&artefacts, &mut skipped)?;
     step("boot grid and the whole path");
     boot_grid(&artefacts, &mut skipped)?;
     network_ring(&mut skipped)?;
@@ -78,7 +78,6 @@ fn build() -> Result<Artefacts, Failure> {
         };
         image::build(&dns, target, &baked)?;
     }
-    image::build(&image::Description::load("dns-git")?, "spt", &image::Options::default())?;
     Ok(Artefacts { images, tender })
 }
 
@@ -181,10 +180,14 @@ fn usable_io_uring() -> bool {
 }
 
 /// Programs that clients and servers of runtime and store are tried with: test, program, Debian package.
-const PROGRAMS: [(&str, &str, &str); 10] = [
+const PROGRAMS: [(&str, &str, &str); 14] = [
     ("tls", "openssl", "openssl"),
     ("http", "nginx", "nginx-light"),
     ("http", "curl", "curl"),
+    ("pebble", "pebble", "pebble"),
+    ("pebble", "knotd", "knot"),
+    ("pebble", "kdig", "knot-dnsutils"),
+    ("pebble", "openssl", "openssl"),
     ("git", "git", "git"),
     ("git", "ssh-keygen", "openssh-client"),
     ("git_daemon", "git", "git"),
@@ -208,29 +211,6 @@ fn peers(package: &str, names: &[&str], skipped: &mut Vec<String>) -> Result<(),
         }
     }
     Ok(())
-}
-
-/// Programs that images meet in tests/interop, each by its Debian package and the test that needs it.
-const INTEROP: [(&str, &str, &str); 3] = [
-    ("dns_git", "git", "git"),
-    ("dns_git", "nsupdate", "bind9-dnsutils"),
-    ("dns_git", "dig", "bind9-dnsutils"),
-];
-
-/// Whole images with other people's servers and clients.
-fn interop(artefacts: &Artefacts, skipped: &mut Vec<String>) -> Result<(), Failure> {
-    let missing: Vec<&str> = INTEROP
-        .iter()
-        .filter(|(_, program, _)| !is_installed(program))
-        .map(|(.., package)| *package)
-        .collect();
-    if !missing.is_empty() {
-        skipped.push(format!("interop: sudo apt-get install {}", missing.join(" ")));
-        return Ok(());
-    }
-    let mut test = cargo::cargo(&["test", "--package", "interop", "--", "--ignored", "--test-threads=1"]);
-    test.env("SKERRY_IMAGES", &artefacts.images).env("SKERRY_TENDER", &artefacts.tender);
-    cargo::check(&mut test)
 }
 
 /// Checks of artefacts against what other projects say is right: each tool by its program and its Debian packages.

@@ -13,6 +13,7 @@ const OWN: &[Argument] = &[
     Argument { name: "verbose", value: "", help: "says more" },
     Argument { name: "peers", value: "NAME,...", help: "who may speak" },
     Argument { name: "mode", value: "fast|slow", help: "how" },
+    Argument { name: "length", value: "SECRET", help: "a number that nobody is to see" },
 ];
 
 #[derive(Debug, Default, PartialEq, Eq, serde::Deserialize)]
@@ -22,6 +23,7 @@ struct Options {
     verbose: bool,
     peers: Vec<String>,
     mode: Option<Mode>,
+    length: Option<u8>,
 }
 
 #[derive(Debug, PartialEq, Eq, serde::Deserialize)]
@@ -68,12 +70,22 @@ fn check_refused(arguments: &[&str], document: &str, expect: &str) {
 }
 
 #[test]
+fn secrets_are_not_repeated() {
+    check_refused(&["--length=hunter2"], "", "--length=...: ");
+    check_refused(&["--length=1", "--length=2"], "", "--length=...: it was given more than once");
+    check_refused(&[], "length = 'hunter2'", "configuration document, key length: ");
+    let line = load(&[], "length = 'hunter2'").expect_err("it is refused").to_string();
+    assert!(!line.contains("hunter2"), "{line}");
+}
+
+#[test]
 fn arguments_and_documents_say_the_same() {
     let expect = || Options {
         port: Some(53),
         verbose: true,
         peers: vec!["a".to_string(), "b".to_string()],
         mode: Some(Mode::Slow),
+        length: None,
     };
     check_options(&["--port=53", "--verbose", "--peers=a,b", "--mode=slow"], "", expect());
     check_options(&["--port", "53", "--verbose=true", "--peers=a", "--peers=b", "--mode=slow"], "", expect());

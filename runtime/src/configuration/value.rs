@@ -25,11 +25,20 @@ impl Value {
         match self {
             Self::Given { argument, key, given } => {
                 let expected = argument.as_ref().map(expected).unwrap_or_default();
-                Error::new(format!("--{key}={}", given.join(",")), problem, expected)
+                let shown = if self.is_secret() { "...".into() } else { given.join(",") };
+                Error::new(format!("--{key}={shown}"), problem, expected)
             }
             Self::Document { argument, key, .. } => {
                 Error::new(format!("configuration document, key {key}"), problem, expected(argument))
             }
+        }
+    }
+
+    /// Whether nobody is to see it: what stands for it in `--help` says so.
+    fn is_secret(&self) -> bool {
+        match self {
+            Self::Given { argument, .. } => argument.as_ref().is_some_and(|it| it.value.contains("SECRET")),
+            Self::Document { argument, .. } => argument.value.contains("SECRET"),
         }
     }
 
@@ -120,9 +129,14 @@ impl<'de> MapAccess<'de> for Fields {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
         let value = self.value.take().ok_or_else(|| de::Error::custom("a value without a key"))?;
-        let about = value.error("");
-        let named =
-            |problem: &dyn fmt::Display| Error { problem: super::printable(&problem.to_string()), ..about };
+        let (about, secret) = (value.error(""), value.is_secret());
+        let named = |problem: &dyn fmt::Display| match problem.to_string() {
+            // serde's words for a value that is a number where a text should be, and so on; it repeats the value.
+            problem if secret && problem.starts_with("invalid ") => {
+                Error { problem: "it is of the wrong kind".into(), ..about }
+            }
+            problem => Error { problem: super::printable(&problem), ..about },
+        };
         match value {
             Value::Given { given, argument, key } => {
                 seed.deserialize(Text { given, argument, key }).map_err(|error| named(&error.problem))

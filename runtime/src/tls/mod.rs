@@ -52,10 +52,10 @@ fn explain(error: &io::Error) -> String {
         Error::InvalidCertificate(Certificate::NotValidYet | Certificate::NotValidYetContext { .. }) => {
             "its certificate is not valid yet; look at the host's clock".to_owned()
         }
-        Error::InvalidCertificate(Certificate::UnknownIssuer | Certificate::BadSignature) => {
-            "its certificate is by nobody we trust; give its authority or its fingerprint (--tls-ca)"
-                .to_owned()
-        }
+        Error::InvalidCertificate(
+            Certificate::UnknownIssuer | Certificate::BadSignature | Certificate::Other(_),
+        ) => "its certificate is by nobody we trust; give its authority or its fingerprint (--tls-ca)"
+            .to_owned(),
         Error::InvalidCertificate(
             Certificate::NotValidForName | Certificate::NotValidForNameContext { .. },
         ) => "its certificate is for another name".to_owned(),

@@ -18,7 +18,8 @@ use std::{fmt, sync::Arc};
 type Fingerprint = [u8; 32];
 
 /// Whom to trust. Without anything added: nobody.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(try_from = "String")]
 pub struct Trust {
     anchors: RootCertStore,
     fingerprints: Vec<Fingerprint>,
@@ -49,6 +50,14 @@ impl fmt::Display for BadTrust {
 
 impl std::error::Error for BadTrust {}
 
+impl TryFrom<String> for Trust {
+    type Error = BadTrust;
+
+    fn try_from(text: String) -> Result<Self, BadTrust> {
+        Self::parse(&text)
+    }
+}
+
 impl Trust {
     /// Nobody.
     pub fn nobody() -> Self {
@@ -61,7 +70,7 @@ impl Trust {
     }
 
     /// From a configuration value, items separated by commas: `sha256:` and the fingerprint of a certificate or of its public
-    /// key, certificates in base64, or PEM (whose lines may have become spaces).
+    /// key, certificates in base64, or PEM, which a configuration document can have and boot arguments cannot.
     pub fn parse(text: &str) -> Result<Self, BadTrust> {
         let mut trust = Self::nobody();
         for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {

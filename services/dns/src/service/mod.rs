@@ -10,7 +10,6 @@
 
 mod connections;
 mod datagrams;
-mod git;
 mod notifications;
 mod replays;
 mod requests;
@@ -52,13 +51,6 @@ pub const ARGUMENTS: &[Argument] = &[
         help: "a TSIG key beside those of `_keys` files; its name says what it may do, docs/operating.md how",
     },
     Argument { name: "axfr", value: "", help: "whoever asks gets whole zones; otherwise it takes a key" },
-    Argument {
-        name: "remote",
-        value: "URL#BRANCH",
-        help: "git repository with zones and keys, instead of the content archive; updates are pushed to it",
-    },
-    git::POLL,
-    git::START_TIMEOUT,
 ];
 
 #[derive(serde::Deserialize)]
@@ -69,9 +61,6 @@ struct Options {
     key: Vec<String>,
     #[serde(default)]
     axfr: bool,
-    remote: Option<String>,
-    poll: Option<git::PollSeconds>,
-    start_timeout: Option<u64>,
 }
 
 #[derive(serde::Deserialize)]
@@ -99,20 +88,14 @@ pub async fn serve(mut environment: Environment) -> Result<(), Stop> {
     for key in &options.key {
         keys.add(key).map_err(Stop::Failed)?;
     }
-    let key = HashKey::new(random);
-    let zones = if options.remote.is_some() { Zones::new(key) } else { load(key, &mut keys)? };
-    let mut authority = Authority::new(zones);
+    let mut authority = Authority::new(load(HashKey::new(random), &mut keys)?);
     authority.set_keepalive(limits::TCP_IDLE_SECONDS as u16 * 10);
     if let Some(UdpOctets(octets)) = options.udp_size {
         authority.set_udp_octets(octets);
     }
+    let (zones, records) = (authority.zones().count(), authority.zones().records());
     let policy = Policy { open_transfers: options.axfr, port: PORT };
     let server = Rc::new(RefCell::new(Server::new(authority, keys, policy)));
-    if let Some(remote) = &options.remote {
-        let connector = NetworkConnector::new(&environment.network, TcpOptions::default());
-        let settings = git::Settings::new(options.poll, options.start_timeout);
-        git::start(remote, connector, settings, &server).await?;
-    }
     let counted = server.clone();
     environment.also_count(move || counted.borrow().authority.statistics().to_string());
     environment.network.respond(PORT, Box::new(Datagrams::new(server.clone())))?;
@@ -124,10 +107,6 @@ pub async fn serve(mut environment: Environment) -> Result<(), Stop> {
         ..TcpOptions::default()
     };
     let listener = TcpListener::bind(&environment.network, PORT, options)?;
-    let (zones, records) = {
-        let server = server.borrow();
-        (server.authority.zones().count(), server.authority.zones().records())
-    };
     let after = platform::clock::since_entry() / 1_000;
     info!("serving {zones} zones, {records} records on port {PORT}, UDP and TCP, {after} us after entry");
     loop {

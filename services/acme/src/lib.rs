@@ -1,0 +1,34 @@
+//! Certificates for requests that stand in the DNS: a hidden secondary that asks an ACME authority for them and writes them
+//! beside the requests.
+//!
+//! ```text
+//!                  ┌──── zone (AXFR) ────► plan: which requests are due ──► order (RFC 8555) ◄──► authority
+//!  DNS primary ◄───┤ NOTIFY, every day                                        │
+//!                  └◄─ UPDATE: _acme-challenge TXT, then the certificate ─────┘
+//! ```
+//!
+//! At `_letsencrypt._tcp.HOST` TLSA records (RFC 6698) hold, by their first three numbers:
+//!
+//! | usage | selector | matching | data |
+//! |---|---|---|---|
+//! | 3 | 255 (private) | 0 | the request (PKCS #10, DER), from whoever wants a certificate for HOST |
+//! | 3 | 0 | 0 | the certificate (DER) |
+//! | 0 | 0 | 0 | a certificate between it and the authority (DER) |
+//!
+//! Services find their certificate there: [`Published`] is a [`runtime::certificate::Source`]. This service keeps nothing but
+//! what it is told at the start; its account's key comes from a seed.
+//!
+//! [`tlsa`] and [`plan`] are pure: records and a time in, what is to be done out.
+//!
+//! Reading order: [`tlsa`], [`plan`], [`primary`], [`order`], [`service`].
+
+mod http;
+pub mod limits;
+pub mod order;
+pub mod plan;
+pub mod primary;
+mod published;
+pub mod service;
+pub mod tlsa;
+
+pub use published::Published;

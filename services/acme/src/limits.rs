@@ -1,0 +1,66 @@
+//! Everything that is bounded: unit, why so much, and what happens beyond.
+
+/// Seconds that a query or an update may take at the primary, connecting included; then it failed.
+pub const EXCHANGE_SECONDS: u64 = 60;
+
+/// Seconds that the transfer of a zone may take; then it failed.
+pub const TRANSFER_SECONDS: u64 = 120;
+
+/// Octets of a zone's records; a larger zone is refused. The primary is trusted, but not with all memory.
+pub const ZONE_OCTETS: usize = 16 << 20;
+
+/// Octets of a request or certificate that is looked into; RFC 6698 records are not longer either.
+pub const DER_OCTETS: usize = 16 * 1024;
+
+/// Requests that are served in a zone; those behind are skipped with a log line.
+pub const REQUESTS: usize = 1_000;
+
+/// Certificates between ours and the authority's.
+pub const INTERMEDIATES: usize = 7;
+
+/// Octets of an answer of the ACME authority: a chain of eight RSA certificates has about 16 KiB.
+pub const ANSWER_OCTETS: usize = 256 * 1024;
+
+/// Seconds until the authority must have validated the names, and then until it must have issued. Let's Encrypt takes some
+/// ten.
+pub const ORDER_SECONDS: u64 = 120;
+
+/// Seconds that everything about one certificate may take, the wait for other name servers not counted.
+pub const TASK_SECONDS: u64 = 600;
+
+/// Seconds that a record of a challenge is given to reach all name servers, if nothing else is said.
+pub const PROPAGATION_SECONDS: u64 = 10;
+
+/// The same, at most.
+pub const PROPAGATION_SECONDS_MOST: u64 = 3_600;
+
+/// Days before its end from which on a certificate is renewed (LE-05)...
+pub const RENEWAL_DAYS: u64 = 14;
+
+/// ...but not before this part of its time is left: there are certificates for six days.
+pub const RENEWAL_PART: u64 = 3;
+
+/// Seconds between two looks at a zone of which no NOTIFY comes (LE-05).
+pub const ROUND_SECONDS: u64 = 24 * 3_600;
+
+/// Seconds between two looks, however many NOTIFYs come: our own updates make the primary send some.
+pub const ROUND_SECONDS_LEAST: u64 = 5;
+
+/// Seconds until another try where the primary could not be reached.
+pub const RETRY_SECONDS: u64 = 60;
+
+/// Seconds until a request that failed is tried again; doubled with each failure. Let's Encrypt allows five failed
+/// validations an hour.
+pub const FAILED_SECONDS: u64 = 1_800;
+
+/// The same, at most.
+pub const FAILED_SECONDS_MOST: u64 = 24 * 3_600;
+
+/// Seconds that others may keep a request, and with it the certificate.
+pub const REQUEST_TTL: u32 = 600;
+
+/// Seconds that others may keep the record of a challenge, which is another each time.
+pub const CHALLENGE_TTL: u32 = 10;
+
+const _: () = assert!(2 * ORDER_SECONDS < TASK_SECONDS);
+const _: () = assert!(FAILED_SECONDS <= FAILED_SECONDS_MOST && ROUND_SECONDS_LEAST < RETRY_SECONDS);

@@ -1,0 +1,7 @@
+//! The ACME image.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    runtime::run("acme", acme::service::ARGUMENTS, acme::service::serve)
+}
