@@ -175,7 +175,6 @@ impl Authority {
             writer: Writer::new(buffer, room, &question[0], key, &mut self.memory),
             signer: self.signer.as_deref_mut(),
             dnssec_ok: query.edns.is_some_and(|edns| edns.dnssec_ok),
-            expansions: [None; CHAIN_LINKS],
             rcode: Rcode::NoError,
             error: None,
             authoritative: false,
@@ -236,7 +235,6 @@ struct Response<'a> {
     signer: Option<&'a mut Signer>,
     /// The client wants signatures, and there are some.
     dnssec_ok: bool,
-    expansions: signing::Expansions<'a>,
     rcode: Rcode,
     error: Option<ExtendedError>,
     authoritative: bool,

@@ -4,6 +4,7 @@
 //! record before. Sets without names in their data are copied as they are; in the others, names of the types of RFC 1035
 //! are compressed (RFC 3597 §4).
 
+use crate::dnssec::limits::{RRSIG_HEADER, SIGNATURE_OCTETS};
 use crate::limits::{ADDITIONAL_NAMES, COMPRESSION_ENTRIES, HEADER_OCTETS, NAME_OCTETS};
 use crate::name::{HashKey, Name};
 use crate::types::{Additional, NameLayout, RecordType};
@@ -154,6 +155,40 @@ impl<'a> Writer<'a> {
         }
         self.counts[section as usize] += 1;
         Some(())
+    }
+
+    /// Adds an RRSIG record to what stands at `owner`: `header` is its data before the signer's name. False if it does not fit.
+    #[inline]
+    #[must_use]
+    pub fn add_signature(
+        &mut self,
+        section: Section,
+        owner: usize,
+        ttl: u32,
+        (header, signer, signature): (&[u8; RRSIG_HEADER], &[u8], &[u8; SIGNATURE_OCTETS]),
+    ) -> bool {
+        const FIXED: usize = RECORD_HEADER + RRSIG_HEADER;
+        if owner >= POINTER_REACH {
+            let data = [&header[..], signer, signature];
+            return self.add_made(section, (&[], owner), RecordType::RRSIG, ttl, &data).is_some();
+        }
+        let end = self.length + FIXED + signer.len() + SIGNATURE_OCTETS;
+        if end > self.limit {
+            return false;
+        }
+        let Some(out) = self.buffer.get_mut(self.length..end) else { return false };
+        let Some((fixed, rest)) = out.split_first_chunk_mut::<FIXED>() else { return false };
+        fixed[..6].copy_from_slice(&[0xC0 | (owner >> 8) as u8, owner as u8, 0, 46, 0, 1]);
+        fixed[6..10].copy_from_slice(&ttl.to_be_bytes());
+        let length = RRSIG_HEADER + signer.len() + SIGNATURE_OCTETS;
+        fixed[10..12].copy_from_slice(&(length as u16).to_be_bytes());
+        fixed[RECORD_HEADER..].copy_from_slice(header);
+        let Some((name, last)) = rest.split_last_chunk_mut::<SIGNATURE_OCTETS>() else { return false };
+        name.copy_from_slice(signer);
+        *last = *signature;
+        self.length = end;
+        self.counts[section as usize] += 1;
+        true
     }
 
     #[inline]

@@ -2,24 +2,10 @@
 
 use super::{Authority, Response};
 use crate::dnssec::{At, Denial, Keyring, Prover, SignedZone, Signer};
-use crate::limits::CHAIN_LINKS;
 use crate::message::Section;
 use crate::name::Name;
 use crate::types::RecordType;
 use crate::zone::{Node, Set, Zone};
-
-/// An answer that came from a wildcard, which has to be justified once the answer section is complete.
-#[derive(Clone, Copy)]
-pub(super) struct Expanded<'a> {
-    zone: &'a Zone,
-    /// Where the name stands in the message.
-    offset: usize,
-    /// The label of the wildcard's parent.
-    encloser: usize,
-}
-
-/// Those of one answer, one for each name of a chain.
-pub(super) type Expansions<'a> = [Option<Expanded<'a>>; CHAIN_LINKS];
 
 impl Authority {
     /// Signs, from `now` on (seconds since 1970), every zone that the keyring has keys for; keeps so many signatures of sets and
@@ -27,7 +13,8 @@ impl Authority {
     pub fn sign(&mut self, keyring: Keyring, denial: Denial, signatures: (usize, usize), now: u64) {
         self.zones.sign(keyring, denial, now);
         if self.signer.is_none() {
-            self.signer = Some(Box::new(Signer::new(self.zones.key(), signatures.0, signatures.1)));
+            let hashes = if denial == Denial::Nsec3 { signatures.1 } else { 0 };
+            self.signer = Some(Box::new(Signer::new(self.zones.key(), signatures, hashes)));
         }
         self.set_time(now);
     }
@@ -102,27 +89,34 @@ impl<'a> Response<'a> {
 
     /// Notes that an answer comes from a wildcard, if it does.
     #[inline]
-    pub(super) fn note_expansion(&mut self, zone: &'a Zone, name: &Name, offset: usize, node: Node<'_>) {
+    pub(super) fn note_expansion(&mut self, zone: &Zone, name: &Name, offset: usize, node: Node<'_>) {
         if self.dnssec_ok
             && zone.signed().is_some()
             && let Some(encloser) = encloser(zone, name, 0, node)
-            && let Some(free) = self.expansions.iter_mut().find(|expanded| expanded.is_none())
+            && let Some(signer) = self.signer.as_deref_mut()
         {
-            *free = Some(Expanded { zone, offset, encloser });
+            signer.scratch.expansions.push((offset, encloser));
         }
     }
 
     /// Proves that there was nothing nearer than the wildcards that were used.
     pub(super) fn prove_expansions(&mut self, name: &mut Name) {
-        for number in 0..self.expansions.len() {
-            let Some(Expanded { zone, offset, encloser }) = self.expansions[number].take() else { return };
+        while let Some((offset, encloser)) = self.next_expansion() {
             if self.truncated || !self.read_target(offset, name) {
                 continue;
             }
-            let Some(mut prover) = self.prover(zone) else { continue };
+            let Some(mut prover) = self.zones.find(name, 0).and_then(|zone| self.prover(zone)) else {
+                continue;
+            };
             let fits = prover.from_wildcard(At { name, offset }, encloser);
             self.truncated |= !fits;
         }
+    }
+
+    /// Where the name stands that a wildcard stood in for, and the label of the wildcard's parent.
+    #[inline]
+    fn next_expansion(&mut self) -> Option<(usize, usize)> {
+        if self.dnssec_ok { self.signer.as_deref_mut()?.scratch.expansions.pop() } else { None }
     }
 
     /// Proves what a negative answer says: that `node` has no such type or, without a node, that there is no such name.
@@ -225,9 +219,13 @@ impl<'a> Response<'a> {
 /// `label` on. None where the node has that very name.
 #[inline]
 fn encloser(zone: &Zone, name: &Name, label: usize, node: Node<'_>) -> Option<usize> {
+    let found = node.name();
+    if !found.starts_with(b"\x01*") {
+        return None;
+    }
     let apex = name.labels() - zone.labels();
-    let (asked, found) = (name.between(label, apex), node.name());
-    if asked.len() == found.len() && asked.get(..2) == found.get(..2) || !found.starts_with(b"\x01*") {
+    let asked = name.between(label, apex);
+    if asked.len() == found.len() && asked.starts_with(b"\x01*") {
         return None;
     }
     let parent_octets = found.len() - 2;

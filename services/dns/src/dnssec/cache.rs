@@ -3,10 +3,7 @@
 //! The table has its size from the beginning and never allocates again. A zone that is loaded again keeps the signatures of
 //! what did not change: an entry of an older generation holds if the digest of what it signs is the same.
 
-use super::limits::SIGNATURE_OCTETS;
-
-/// Octets of an RRSIG record's data before the signer's name (RFC 4034 §3.1).
-pub const RRSIG_HEADER: usize = 18;
+use super::limits::{RRSIG_HEADER, SIGNATURE_OCTETS};
 
 /// Entries that one key may be in.
 const WAYS: usize = 4;

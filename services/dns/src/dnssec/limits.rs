@@ -3,6 +3,9 @@
 /// Octets of a signature of either algorithm (RFC 6605 §4, RFC 8080 §4).
 pub const SIGNATURE_OCTETS: usize = 64;
 
+/// Octets of an RRSIG record's data before the signer's name (RFC 4034 §3.1).
+pub const RRSIG_HEADER: usize = 18;
+
 /// Seconds that a signature is valid for, at least: made anew after half of them, what is left is a week, which is longer than
 /// usual TTLs and the outage of a secondary over a weekend. With longer TTLs it is twice the longest.
 pub const SIGNATURE_SECONDS: u32 = 14 * 86_400;

@@ -12,6 +12,7 @@
 
 mod cache;
 mod canonical;
+mod hashes;
 mod key;
 mod keyfile;
 mod keyring;

@@ -15,10 +15,10 @@ use crate::name::Name;
 /// Fills a label behind which no name of a plain zone comes (see [`is_plain`]).
 pub const PLAIN_FILLING: u8 = b'~';
 
-/// Labels, and where in the name that was given they are followed by its suffix.
+/// One or two labels, and where in the name that was given they are followed by its suffix.
 #[derive(Clone, Copy, Debug)]
 pub struct Neighbour {
-    octets: [u8; NAME_OCTETS],
+    octets: [u8; 2 * (1 + LABEL_OCTETS)],
     length: usize,
     /// The label of the name from which on both are the same.
     pub suffix: usize,
@@ -28,7 +28,7 @@ pub struct Neighbour {
 
 impl Neighbour {
     fn new(suffix: usize) -> Neighbour {
-        Neighbour { octets: [0; NAME_OCTETS], length: 0, suffix, may_exist: false }
+        Neighbour { octets: [0; 2 * (1 + LABEL_OCTETS)], length: 0, suffix, may_exist: false }
     }
 
     /// The labels before the common suffix.

@@ -11,8 +11,7 @@
 //! Of these only what is around the next closer name depends on a name that a stranger can make up, so that is the only
 //! signature to be made when random names are asked for. All others are in the cache.
 
-use ring::digest;
-
+use super::hashes::HASH_OCTETS;
 use super::neighbours::{self, Neighbour};
 use super::signed::{Denial, NSEC3_PARAMETERS, SignedZone};
 use super::signer::{Data, Signer, Subject};
@@ -21,9 +20,6 @@ use crate::message::{Section, Writer};
 use crate::name::{HashKey, Name};
 use crate::types::RecordType;
 use crate::zone::{Node, Set, Zone};
-
-/// Octets of an NSEC3 hash: SHA-1.
-const HASH_OCTETS: usize = 20;
 
 /// Tells hashes of names apart that stand for the name itself, what is around it, and its child `*`.
 const AROUND: u64 = 0xA0A0_5C5C_A0A0_5C5C;
@@ -80,8 +76,8 @@ impl Prover<'_, '_> {
             let Some(signature) = self.signer.signature((zone, signed), *number, subject) else {
                 return false;
             };
-            let data = [&signature.header[..], zone.apex(), &signature.signature];
-            self.writer.add_made(section, (&[], offset), RecordType::RRSIG, ttl, &data).is_some()
+            let data = (&signature.header, zone.apex(), &signature.signature);
+            self.writer.add_signature(section, offset, ttl, data)
         })
     }
 
@@ -217,11 +213,11 @@ impl Prover<'_, '_> {
         if at.name.suffix(encloser).len() + 2 > NAME_OCTETS {
             return true;
         }
-        let mut name = std::mem::replace(&mut self.signer.scratch.name, Name::root(self.key));
+        let Some(mut name) = self.signer.scratch.name.take() else { return false };
         let made = name.set_child(b"*", at.name, encloser, self.key).is_ok();
         let offset = self.writer.suffix(at.offset, encloser);
         let done = made && put(self, &name, offset);
-        self.signer.scratch.name = name;
+        self.signer.scratch.name = Some(name);
         done
     }
 
@@ -252,9 +248,7 @@ impl Prover<'_, '_> {
 
     /// An NSEC3 record for the suffix of `name` from a label on: at it, or around it.
     fn put_nsec3(&mut self, name: &Name, label: usize, apex_offset: usize, around: bool) -> bool {
-        let mut hash = [0; HASH_OCTETS];
-        let digest = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, name.suffix(label));
-        hash.copy_from_slice(&digest.as_ref()[..HASH_OCTETS]);
+        let hash = self.signer.scratch.hashes.get(name.hash(label), name.suffix(label));
         let (owner, next) = (step(hash, if around { -1 } else { 0 }), step(hash, 1));
         let owner = base32(owner);
         let bitmap = std::mem::take(&mut self.signer.scratch.bitmap);

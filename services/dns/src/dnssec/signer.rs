@@ -4,9 +4,10 @@ use ring::rand::SystemRandom;
 
 use super::cache::{Cache, Signature};
 use super::canonical::Canonical;
+use super::hashes::Hashes;
 use super::limits::INCEPTION_SECONDS;
 use super::signed::SignedZone;
-use crate::limits::{NAME_OCTETS, RRSET_OCTETS};
+use crate::limits::{CHAIN_LINKS, NAME_OCTETS, RRSET_OCTETS};
 use crate::name::{HashKey, Name};
 use crate::types::RecordType;
 use crate::zone::{RECORD_HEADER, Set, Zone};
@@ -49,8 +50,12 @@ pub struct Signer {
 
 /// What denials are put together in.
 pub struct Scratch {
-    /// A wildcard's name.
-    pub name: Name,
+    /// A wildcard's name, unless it is in use.
+    pub name: Option<Box<Name>>,
+    /// Hashes of names.
+    pub hashes: Hashes,
+    /// Where names stand that a wildcard stood in for, with the label of its parent: proved once the answer is complete.
+    pub expansions: Vec<(usize, usize)>,
     /// Types of a node.
     pub types: Vec<u16>,
     /// The same as an NSEC or NSEC3 record has them.
@@ -65,8 +70,8 @@ struct Maker {
 }
 
 impl Signer {
-    /// Room for so many signatures of sets and of denials.
-    pub fn new(hash_key: &HashKey, sets: usize, denials: usize) -> Signer {
+    /// Room for so many signatures of sets and of denials, and hashes of names.
+    pub fn new(hash_key: &HashKey, (sets, denials): (usize, usize), hashes: usize) -> Signer {
         let maker = Maker {
             canonical: Canonical::default(),
             message: Vec::new(),
@@ -74,7 +79,9 @@ impl Signer {
             made: 0,
         };
         let scratch = Scratch {
-            name: Name::root(hash_key),
+            name: Some(Box::new(Name::root(hash_key))),
+            hashes: Hashes::new(hashes),
+            expansions: Vec::with_capacity(CHAIN_LINKS + 1),
             types: Vec::with_capacity(64),
             bitmap: Vec::with_capacity(64),
         };

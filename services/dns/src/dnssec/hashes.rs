@@ -1,0 +1,63 @@
+//! Hashes of names for NSEC3, kept: a hash costs as much as all the rest of an answer.
+
+use ring::digest;
+
+/// Octets of an NSEC3 hash: SHA-1 (RFC 5155 §11).
+pub const HASH_OCTETS: usize = 20;
+
+/// See the module. Where two names want the same place, the later one has it.
+#[derive(Debug, Default)]
+pub struct Hashes {
+    /// The name's own hash by the secret key, and that of NSEC3.
+    entries: Vec<(u64, [u8; HASH_OCTETS])>,
+}
+
+impl Hashes {
+    /// Room for about so many; none where there is no memory for them.
+    pub fn new(hashes: usize) -> Hashes {
+        let (mut entries, length) = (Vec::new(), if hashes == 0 { 0 } else { hashes.next_power_of_two() });
+        if entries.try_reserve_exact(length).is_ok() {
+            entries.resize(length, (0, [0; HASH_OCTETS]));
+        }
+        Hashes { entries }
+    }
+
+    /// The hash of a name on the wire, lower case, without salt and iterations (RFC 9276 §3.1). `key` tells it from others.
+    #[inline]
+    pub fn get(&mut self, key: u64, name: &[u8]) -> [u8; HASH_OCTETS] {
+        let at = (key >> 32) as usize & self.entries.len().wrapping_sub(1);
+        match self.entries.get_mut(at) {
+            Some((known, hash)) if *known == key => *hash,
+            entry => {
+                let hash = compute(name);
+                if let Some(entry) = entry {
+                    *entry = (key, hash);
+                }
+                hash
+            }
+        }
+    }
+}
+
+#[cold]
+fn compute(name: &[u8]) -> [u8; HASH_OCTETS] {
+    let mut hash = [0; HASH_OCTETS];
+    let digest = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, name);
+    hash.copy_from_slice(&digest.as_ref()[..HASH_OCTETS]);
+    hash
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_are_the_same_with_and_without_room() {
+        let (mut none, mut some) = (Hashes::new(0), Hashes::new(1));
+        for key in [1, 2, 1, 1] {
+            let name = [1, b'a' + key as u8, 0];
+            assert_eq!(none.get(key, &name), some.get(key, &name));
+        }
+        assert_ne!(some.get(1, b"\x01b\0"), some.get(2, b"\x01c\0"));
+    }
+}
