@@ -9,7 +9,7 @@
 //! valgrind --tool=callgrind --toggle-collect='answer::answer' target/release/deps/answer-… --one 1000 [--signed nsec]
 //! ```
 
-use dns::dnssec::{Denial, Keyring, Seeds};
+use dns::dnssec::{Denial, Seeds};
 use dns::{Authority, HashKey, Transport, Zones};
 use std::fmt::Write;
 use std::hint::black_box;
@@ -57,8 +57,8 @@ fn main() {
 /// Signs the zone, sets the DO bit in all queries, and answers them once.
 fn sign(authority: &mut Authority, queries: &mut [Vec<u8>], denial: Denial) {
     let seeds = Seeds::new(&[vec![1; 32]], None).expect("the seed is long enough");
-    let (keyring, _) = Keyring::new([], seeds, &HashKey::new(*b"not secret, a bench only"));
-    authority.sign(keyring, denial, (1 << 16, 1 << 16), 1_800_000_000);
+    authority.sign(seeds, denial, (1 << 16, 1 << 16));
+    authority.set_time(1_800_000_000);
     for query in queries.iter_mut() {
         if query[11] == 0 {
             query[11] = 1;

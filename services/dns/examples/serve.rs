@@ -7,7 +7,7 @@
 //! It prints one line with the DS records of the zones that it signs, and serves until it is ended. `--at` sets the clock that
 //! keys go by.
 
-use dns::dnssec::{Denial, Keyring, Seeds, is_key_file};
+use dns::dnssec::{Denial, Seeds, is_key_file};
 use dns::{Authority, HashKey, Transport, Zones};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -51,21 +51,20 @@ fn now() -> u64 {
 
 fn load(folder: &str, denial: Denial, seeds: &[Vec<u8>], at: u64) -> Authority {
     let key = HashKey::new([7; 24]);
-    let (mut zones, mut keys) = (Zones::new(key), Vec::new());
+    let mut zones = Zones::new(key);
     for entry in std::fs::read_dir(folder).expect("FOLDER is one").flatten() {
         let file = entry.file_name().into_string().expect("names are UTF-8");
         let text = std::fs::read_to_string(entry.path()).expect("it is a text file");
         if is_key_file(&file) {
-            keys.push((file, text));
+            zones.load_signing_key(&file, &text).expect("the key is good");
         } else {
             zones.load(&file, &mut text.as_bytes()).expect("the zone is good");
         }
     }
-    let files = keys.iter().map(|(file, text)| (file.as_str(), text.as_str()));
-    let (keyring, errors) = Keyring::new(files, Seeds::new(seeds, None).expect("the seeds are good"), &key);
-    assert!(errors.is_empty(), "{errors:?}");
     let mut authority = Authority::new(zones);
-    authority.sign(keyring, denial, (8192, 8192), at);
+    authority.sign(Seeds::new(seeds, None).expect("the seeds are good"), denial, (8192, 8192));
+    authority.set_time(at);
+    authority.signing_news().iter().for_each(|line| println!("{line}"));
     println!("ready");
     authority
 }

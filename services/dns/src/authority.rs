@@ -3,6 +3,7 @@
 mod signing;
 
 use crate::dnssec::Signer;
+use crate::dnssec::limits::SIGNATURES;
 use crate::limits::{
     CHAIN_LINKS, HEADER_OCTETS, MESSAGE_OCTETS, NAME_OCTETS, UDP_OCTETS, UDP_OCTETS_WITHOUT_EDNS,
 };
@@ -46,6 +47,8 @@ pub struct Authority {
     memory: Memory,
     /// Makes signatures, if zones are signed.
     signer: Option<Box<Signer>>,
+    /// How many signatures it keeps, of sets and of denials.
+    signatures: (usize, usize),
 }
 
 impl Authority {
@@ -62,6 +65,7 @@ impl Authority {
             names,
             memory,
             signer: None,
+            signatures: (SIGNATURES, SIGNATURES),
         }
     }
 

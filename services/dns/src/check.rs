@@ -4,6 +4,7 @@
 //! What a zone must and must not hold is checked where it is built (`zone/build.rs`); here is what it takes more than one
 //! zone to see.
 
+use crate::dnssec::is_key_file;
 use crate::name::{HashKey, Name};
 use crate::record::{Record, is_later};
 use crate::zone::Zone;
@@ -16,6 +17,8 @@ pub enum FileKind {
     Zone,
     /// Secrets of TSIG: `_keys`, `ZONE._keys`.
     Keys,
+    /// Half a key that signs a zone: `KZONE.+ALGORITHM+TAG.key`, `….private`.
+    SigningKey,
     /// Hidden, or in a folder: nobody's.
     Other,
 }
@@ -26,6 +29,7 @@ impl FileKind {
         match path {
             _ if path.starts_with('.') || path.contains('/') => FileKind::Other,
             _ if path == "_keys" || path.ends_with("._keys") => FileKind::Keys,
+            _ if is_key_file(path) => FileKind::SigningKey,
             _ => FileKind::Zone,
         }
     }
@@ -89,6 +93,7 @@ mod tests {
     #[test]
     fn files_are_known_by_their_names() {
         check_kind("example.org", FileKind::Zone);
+        check_kind("Kexample.org.+015+03613.key", FileKind::SigningKey);
         check_kind("_keys", FileKind::Keys);
         check_kind("example.org._keys", FileKind::Keys);
         check_kind(".gitattributes", FileKind::Other);

@@ -3,6 +3,7 @@
 use std::io::{self, BufRead, BufReader, ErrorKind};
 
 use crate::check::FileKind;
+use crate::dnssec::limits::KEY_FILE_OCTETS;
 use crate::keys::Keys;
 use crate::limits::READ_AHEAD_OCTETS;
 use crate::zonefile::ZoneError;
@@ -33,24 +34,31 @@ pub fn load(
         }
         let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let file = path.strip_prefix("./").unwrap_or(&path);
-        let is_keys = match FileKind::of(file) {
-            FileKind::Zone => false,
-            FileKind::Keys => true,
-            _ => continue,
-        };
-        if !is_keys && zones.serves(file) {
+        let kind = FileKind::of(file);
+        if kind == FileKind::Other {
+            continue;
+        }
+        if kind == FileKind::Zone && zones.serves(file) {
             report(Err(ZoneError::about(file, "a second file for this zone; the first is served")));
         } else {
             let left = entry.size();
             let mut text = BufReader::with_capacity(READ_AHEAD_OCTETS, Whole { file: entry, left });
             let text: &mut dyn BufRead = &mut text;
-            report(match is_keys {
-                true => keys.load(file, text).map(Read::Keys),
-                false => zones.load(file, text).map(Read::Zone),
+            report(match kind {
+                FileKind::SigningKey => signing_key(zones, file, text).map(|()| Read::Keys(Vec::new())),
+                FileKind::Keys => keys.load(file, text).map(Read::Keys),
+                _ => zones.load(file, text).map(Read::Zone),
             });
         }
     }
     Ok(())
+}
+
+fn signing_key(zones: &mut Zones, file: &str, text: &mut dyn BufRead) -> Result<(), ZoneError> {
+    let (mut whole, most) = (String::new(), KEY_FILE_OCTETS as u64 + 1);
+    io::Read::read_to_string(&mut io::Read::take(text, most), &mut whole)
+        .map_err(|error| ZoneError::about(file, error.to_string()))?;
+    zones.load_signing_key(file, &whole)
 }
 
 /// A file that must have its full length: half a zone would deny the names of the other half.

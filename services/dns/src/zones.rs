@@ -3,7 +3,7 @@
 use std::io::BufRead;
 use std::rc::Rc;
 
-use crate::dnssec::{Denial, Keyring, SignedZone, Signing};
+use crate::dnssec::{Denial, Seeds, SignedZone, Signing};
 use crate::name::{HashKey, Name, to_text};
 use crate::zone::{Index, Place, Zone};
 use crate::zonefile::{self, Warnings, ZoneError};
@@ -96,12 +96,36 @@ impl Zones {
         self.zones.iter()
     }
 
-    /// Signs every zone that the keyring has keys for, from `now` on (seconds since 1970).
-    pub(crate) fn sign(&mut self, keyring: Keyring, denial: Denial, now: u64) {
-        self.signing = Signing::new(keyring, denial, now, std::mem::take(&mut self.signing));
-        for zone in &self.zones {
-            self.signing.attach(zone, None, &self.key);
+    /// Takes in half a signing key: a file as `dnssec-keygen` writes them. With the other half its zone is signed.
+    pub fn load_signing_key(&mut self, file: &str, text: &str) -> Result<(), ZoneError> {
+        let changed = self.signing.load_key(file, text, &self.key)?;
+        self.sign_again(changed);
+        Ok(())
+    }
+
+    /// Forgets half a signing key, and with it the key.
+    pub fn forget_signing_key(&mut self, file: &str) {
+        let changed = self.signing.forget_key(file);
+        self.sign_again(changed);
+    }
+
+    fn sign_again(&mut self, apex: Option<Vec<u8>>) {
+        if let Some(zone) = self.zones.iter().find(|zone| Some(zone.apex()) == apex.as_deref()) {
+            self.signing.attach(zone, zone.signed(), &self.key);
         }
+    }
+
+    /// Signs zones without keys of their own by keys from these seeds, if there are any, and denies like this.
+    pub(crate) fn set_signing(&mut self, seeds: Seeds, denial: Denial) {
+        self.signing.set(seeds, denial);
+        for zone in &self.zones {
+            self.signing.attach(zone, zone.signed(), &self.key);
+        }
+    }
+
+    /// See the fields.
+    pub(crate) fn signing(&mut self) -> &mut Signing {
+        &mut self.signing
     }
 
     /// Lets keys take up and lay down their duties; when this is to be done again.

@@ -1,29 +1,38 @@
 //! Where answers are signed: what the rest of the authority calls, all of it without effect where there is nothing to sign.
 
 use super::{Authority, Response};
-use crate::dnssec::{At, Denial, Keyring, Prover, SignedZone, Signer};
+use crate::dnssec::{At, Denial, Prover, Seeds, SignedZone, Signer};
 use crate::message::Section;
 use crate::name::Name;
 use crate::types::RecordType;
 use crate::zone::{Node, Set, Zone};
 
 impl Authority {
-    /// Signs, from `now` on (seconds since 1970), every zone that the keyring has keys for; keeps so many signatures of sets and
-    /// so many of denials. To be called before the first query is answered, or whenever the keys change.
-    pub fn sign(&mut self, keyring: Keyring, denial: Denial, signatures: (usize, usize), now: u64) {
-        self.zones.sign(keyring, denial, now);
-        if self.signer.is_none() {
-            let hashes = if denial == Denial::Nsec3 { signatures.1 } else { 0 };
-            self.signer = Some(Box::new(Signer::new(self.zones.key(), signatures, hashes)));
-        }
-        self.set_time(now);
+    /// Signs zones that have no key files by keys from these seeds, if there are any; denies like this; keeps so many signatures
+    /// of sets and so many of denials. To be called before the first time that is set.
+    pub fn sign(&mut self, seeds: Seeds, denial: Denial, signatures: (usize, usize)) {
+        self.zones.set_signing(seeds, denial);
+        self.signatures = signatures;
     }
 
     /// Says what time it is, in seconds since 1970: keys take up and lay down their duties, and signatures are made anew when
-    /// they are asked for. Returns when it should be called again, if ever, or after an hour at the latest.
+    /// they are asked for. Nothing is signed before. Returns when it should be called again, if ever, or after an hour at the
+    /// latest; and whenever there are other keys.
     pub fn set_time(&mut self, now: u64) -> Option<u64> {
-        self.signer.as_mut()?.set_time(now);
-        self.zones.set_time(now)
+        let next = self.zones.set_time(now);
+        if self.signer.is_none() && self.zones.signing().is_used() {
+            let hashes = if self.zones.signing().denial() == Denial::Nsec3 { self.signatures.1 } else { 0 };
+            self.signer = Some(Box::new(Signer::new(self.zones.key(), self.signatures, hashes)));
+        }
+        if let Some(signer) = self.signer.as_mut() {
+            signer.set_time(now);
+        }
+        next
+    }
+
+    /// What has changed about keys since this was last asked, in words.
+    pub fn signing_news(&mut self) -> Vec<String> {
+        self.zones.signing().take_news()
     }
 
     /// How many signatures have been made so far.

@@ -91,15 +91,19 @@ fn time(text: &str) -> Option<u64> {
     zonefile::time(text.as_bytes()).ok().map(u64::from)
 }
 
+/// RFC 8080 §6.1, as files.
+#[cfg(test)]
+pub const PUBLIC: &str = "; This is a key-signing key, keyid 3613, for example.com.\n\
+    example.com. 3600 IN DNSKEY 257 3 15 l02Woi0iS8Aa25FQkUd9RMzZ HJpBoRQwAQEX1SxZJA4=\n";
+/// See [`PUBLIC`].
+#[cfg(test)]
+pub const PRIVATE: &str = "Private-key-format: v1.3\nAlgorithm: 15 (ED25519)\n\
+    PrivateKey: ODIyNjAzODQ2MjgwODAxMjI2NDUxOTAyMDQxNDIyNjI=\n\
+    Created: 20261124154200\nPublish: 19700101000100\nActivate: 20261124154200\n";
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const PUBLIC: &str = "; This is a key-signing key, keyid 3613, for example.com.\n\
-        example.com. 3600 IN DNSKEY 257 3 15 l02Woi0iS8Aa25FQkUd9RMzZ HJpBoRQwAQEX1SxZJA4=\n";
-    const PRIVATE: &str = "Private-key-format: v1.3\nAlgorithm: 15 (ED25519)\n\
-        PrivateKey: ODIyNjAzODQ2MjgwODAxMjI2NDUxOTAyMDQxNDIyNjI=\n\
-        Created: 20261124154200\nPublish: 19700101000100\nActivate: 20261124154200\n";
 
     #[track_caller]
     fn check(public: &str, private: &str, expect: Result<(u16, Option<u64>, Option<u64>), &str>) {

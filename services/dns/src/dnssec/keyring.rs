@@ -7,7 +7,9 @@ use ring::hmac;
 
 use super::key::{Algorithm, SigningKey};
 use super::keyfile;
-use super::limits::{DNSKEY_TTL_SECONDS, SEED_OCTETS_LEAST, SEEDS};
+use super::limits::{
+    DNSKEY_TTL_SECONDS, KEY_FILE_OCTETS, KEY_LIFETIME_SECONDS_LEAST, SEED_OCTETS_LEAST, SEEDS, SIGNING_KEYS,
+};
 use super::schedule::{Times, propagation};
 use crate::name::HashKey;
 use crate::zonefile::ZoneError;
@@ -29,6 +31,9 @@ impl Seeds {
     pub fn new(seeds: &[Vec<u8>], lifetime: Option<u64>) -> Result<Seeds, String> {
         if seeds.len() > SEEDS || seeds.iter().any(|seed| seed.len() < SEED_OCTETS_LEAST) {
             return Err(format!("at most {SEEDS} seeds, each of {SEED_OCTETS_LEAST} octets or more"));
+        }
+        if lifetime.is_some_and(|seconds| seconds < KEY_LIFETIME_SECONDS_LEAST) {
+            return Err(format!("keys live for {} days at least", KEY_LIFETIME_SECONDS_LEAST / 86_400));
         }
         let seeds = seeds.iter().map(|seed| hmac::Key::new(hmac::HMAC_SHA256, seed)).collect();
         Ok(Seeds { seeds, lifetime })
@@ -85,8 +90,10 @@ fn derive(
 /// All keys there are; see the module.
 #[derive(Default)]
 pub struct Keyring {
-    /// Keys from files, by the name of their zone on the wire.
-    files: BTreeMap<Vec<u8>, Vec<Rc<SigningKey>>>,
+    /// Public and private half of the keys in files, by what the files' names begin with.
+    halves: BTreeMap<String, [Option<String>; 2]>,
+    /// Keys from files, by the name of their zone on the wire, and by what the files' names begin with.
+    files: BTreeMap<Vec<u8>, BTreeMap<String, Rc<SigningKey>>>,
     seeds: Seeds,
 }
 
@@ -97,36 +104,54 @@ impl std::fmt::Debug for Keyring {
 }
 
 impl Keyring {
-    /// The keys in these files (name and text), and what is wrong with those that are not taken.
-    pub fn new<'f>(
-        files: impl IntoIterator<Item = (&'f str, &'f str)>,
-        seeds: Seeds,
-        key: &HashKey,
-    ) -> (Keyring, Vec<ZoneError>) {
-        let mut halves: BTreeMap<&str, [Option<&str>; 2]> = BTreeMap::new();
-        for (file, text) in files {
-            let Some(stem) = keyfile::stem(file) else { continue };
-            halves.entry(stem).or_default()[usize::from(file.ends_with(".private"))] = Some(text);
+    /// Uses these seeds from now on.
+    pub fn set_seeds(&mut self, seeds: Seeds) {
+        self.seeds = seeds;
+    }
+
+    /// Takes in a key file, in place of the one of that name. Where this makes a key whole, returns the name of its zone on the
+    /// wire. After an error the key is as it was before.
+    pub fn load(&mut self, file: &str, text: &str, key: &HashKey) -> Result<Option<Vec<u8>>, ZoneError> {
+        let error = |reason: &str| ZoneError::about(file, reason);
+        let stem = keyfile::stem(file).ok_or_else(|| error("no name of a key file"))?;
+        if text.len() > KEY_FILE_OCTETS
+            || self.halves.len() >= SIGNING_KEYS && !self.halves.contains_key(stem)
+        {
+            return Err(error("too large for a key file, or one too many"));
         }
-        let mut keyring = Keyring { files: BTreeMap::new(), seeds };
-        let mut errors = Vec::new();
-        for (stem, halves) in halves {
-            let [Some(public), Some(private)] = halves else {
-                let missing = if halves[0].is_none() { "key" } else { "private" };
-                errors.push(ZoneError::about(
-                    stem,
-                    format!("the other half of the key, {stem}.{missing}, is missing"),
-                ));
-                continue;
-            };
-            match keyfile::read(public, private, key) {
-                Ok((apex, pair)) => {
-                    keyring.files.entry(apex.wire().to_vec()).or_default().push(Rc::new(pair));
-                }
-                Err(reason) => errors.push(ZoneError::about(stem, reason)),
-            }
+        let halves = self.halves.entry(stem.to_string()).or_default();
+        halves[half(file)] = Some(text.to_string());
+        let [Some(public), Some(private)] = halves else { return Ok(None) };
+        let (apex, pair) = keyfile::read(public, private, key).map_err(|reason| error(&reason))?;
+        self.files.entry(apex.wire().to_vec()).or_default().insert(stem.to_string(), Rc::new(pair));
+        Ok(Some(apex.wire().to_vec()))
+    }
+
+    /// Forgets a key file; the name of the zone that has lost a key by it.
+    pub fn forget(&mut self, file: &str) -> Option<Vec<u8>> {
+        let stem = keyfile::stem(file)?;
+        let halves = self.halves.get_mut(stem)?;
+        halves[half(file)] = None;
+        if halves.iter().all(Option::is_none) {
+            self.halves.remove(stem);
         }
-        (keyring, errors)
+        let has_it = |(_, keys): &(&Vec<u8>, &mut BTreeMap<String, _>)| keys.contains_key(stem);
+        let (apex, keys) = self.files.iter_mut().find(has_it)?;
+        let apex = apex.clone();
+        keys.remove(stem);
+        if keys.is_empty() {
+            self.files.remove(&apex);
+        }
+        Some(apex)
+    }
+
+    /// Keys of which one file is missing.
+    pub fn incomplete(&self) -> impl Iterator<Item = String> + '_ {
+        let halves = self.halves.iter().filter(|(_, halves)| halves.iter().any(Option::is_none));
+        halves.map(|(stem, halves)| {
+            let missing = if halves[0].is_none() { "key" } else { "private" };
+            format!("{stem}: half of the key, {stem}.{missing}, is missing")
+        })
     }
 
     /// Whether there are keys for the zone called `apex`.
@@ -137,10 +162,14 @@ impl Keyring {
     /// The keys of a zone: those from files, and if there are none, those of the seeds.
     pub fn keys(&self, apex: &[u8], now: u64, longest_ttl: u32) -> Vec<Rc<SigningKey>> {
         match self.files.get(apex) {
-            Some(files) => files.clone(),
+            Some(files) => files.values().cloned().collect(),
             None => self.seeds.keys(apex, now, longest_ttl),
         }
     }
+}
+
+fn half(file: &str) -> usize {
+    usize::from(file.ends_with(".private"))
 }
 
 #[cfg(test)]
@@ -194,15 +223,19 @@ mod tests {
     }
 
     #[test]
-    fn half_a_key_is_an_error() {
-        let (_, errors) = Keyring::new(
-            [("Ka.+015+00001.key", "a. DNSKEY 257 3 15 AA==")],
-            Seeds::default(),
-            &HashKey::new([1; 24]),
-        );
-        assert_eq!(
-            errors.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            ["Ka.+015+00001: the other half of the key, Ka.+015+00001.private, is missing"]
-        );
+    fn a_key_needs_both_files_and_is_gone_with_either() {
+        let (key, mut keyring) = (HashKey::new([1; 24]), Keyring::default());
+        let stem = "Kexample.com.+015+03613";
+        let (public, private) = (format!("{stem}.key"), format!("{stem}.private"));
+        assert_eq!(keyring.load(&public, keyfile::PUBLIC, &key), Ok(None));
+        let missing = format!("{stem}: half of the key, {private}, is missing");
+        assert_eq!(keyring.incomplete().collect::<Vec<_>>(), [missing]);
+        let apex = b"\x07example\x03com\0";
+        let loaded = keyring.load(&private, keyfile::PRIVATE, &key);
+        assert_eq!(loaded, Ok(Some(apex.to_vec())));
+        assert!(keyring.load(&private, "", &key).is_err());
+        assert_eq!(keyring.keys(apex, 0, 0).iter().map(|key| key.tag()).collect::<Vec<_>>(), [3613]);
+        assert_eq!(keyring.forget(&public), Some(apex.to_vec()));
+        assert!(!keyring.has_keys(apex) && keyring.forget(&public).is_none());
     }
 }

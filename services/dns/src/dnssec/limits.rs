@@ -32,3 +32,12 @@ pub const SEED_OCTETS_LEAST: usize = 32;
 /// Seconds that a zone-signing key from a seed is in use, at least: it is published before and after for longer than the
 /// largest TTL in use, a week. Shorter: the image does not start.
 pub const KEY_LIFETIME_SECONDS_LEAST: u64 = 14 * 86_400;
+
+/// Octets of a key file: some ten times what `dnssec-keygen` writes. A longer one is refused.
+pub const KEY_FILE_OCTETS: usize = 16 * 1024;
+
+/// Keys in files. Of more the files are refused.
+pub const SIGNING_KEYS: usize = 4096;
+
+/// Lines about zones whose keys changed that are kept until they are asked for. What is more is not said.
+pub const NEWS: usize = 256;

@@ -26,7 +26,7 @@ mod signing;
 
 pub use key::{Algorithm, SigningKey};
 pub use keyfile::is_key_file;
-pub use keyring::{Keyring, Seeds};
+pub use keyring::Seeds;
 pub use proof::{At, Prover};
 pub use schedule::{Duties, Times};
 pub use signed::{Denial, SignedZone};

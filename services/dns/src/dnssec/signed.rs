@@ -43,28 +43,28 @@ pub struct SignedZone {
 }
 
 impl SignedZone {
-    /// Signs `zone` by the keys that the keyring has for it, as of `now`; `None` if there are none. A zone with signatures of
-    /// its own is left alone.
+    /// Signs `zone` by the keys that the keyring has for it, as of `now`. Where there are none the error says when there will be,
+    /// if ever. A zone with signatures of its own is left alone.
     pub fn new(
         zone: &Zone,
         keyring: &Keyring,
         denial: Denial,
         (now, generation): (u64, u32),
         key: &HashKey,
-    ) -> Option<SignedZone> {
+    ) -> Result<SignedZone, Option<u64>> {
         let is_signed = zone.apex_node().set(RecordType::RRSIG).is_some();
         if is_signed || !keyring.has_keys(zone.apex()) {
-            return None;
+            return Err(None);
         }
         let (longest_ttl, is_plain) = survey(zone);
         let keys = keyring.keys(zone.apex(), now, longest_ttl);
         let duties = Duties::at(now, &keys, DNSKEY_TTL_SECONDS);
         if duties.sign_zone.is_empty() {
-            return None;
+            return Err(duties.until);
         }
         let ids = keys.iter().map(|pair| key.extend(key.root(), &pair.dnskey())).collect();
-        let records = records(zone, &keys, &duties, denial, key)?;
-        Some(SignedZone { keys, ids, duties, records, denial, is_plain, generation, longest_ttl })
+        let records = records(zone, &keys, &duties, denial, key).ok_or(None)?;
+        Ok(SignedZone { keys, ids, duties, records, denial, is_plain, generation, longest_ttl })
     }
 
     /// The keys that sign sets of this type: their numbers.
@@ -109,11 +109,27 @@ impl SignedZone {
         self.duties.until
     }
 
-    /// The tags of the keys that sign and those that are published, and what is wrong with their times.
-    pub fn report(&self) -> (Vec<u16>, Vec<u16>, Vec<String>) {
-        let tags = |numbers: &[usize]| numbers.iter().map(|number| self.keys[*number].tag()).collect();
-        let reasons = schedule::check(&self.keys, DNSKEY_TTL_SECONDS, self.longest_ttl);
-        (tags(&self.duties.sign_zone), tags(&self.duties.published), reasons)
+    /// Which keys do what, in words; and what is wrong with their times.
+    pub fn report(&self) -> Vec<String> {
+        let tags = |numbers: &[usize]| {
+            let tags: Vec<String> =
+                numbers.iter().map(|number| self.keys[*number].tag().to_string()).collect();
+            tags.join(", ")
+        };
+        let Duties { published, sign_zone, ask_parent, .. } = &self.duties;
+        let mut report = vec![format!("signed by key {}; published {}", tags(sign_zone), tags(published))];
+        for number in ask_parent {
+            let ds = self.keys[*number].ds(self.records.apex());
+            let digest: String = ds[4..].iter().map(|octet| format!("{octet:02X}")).collect();
+            report.push(format!(
+                "for the parent: DS {} {} {} {digest}",
+                self.keys[*number].tag(),
+                ds[2],
+                ds[3]
+            ));
+        }
+        report.extend(schedule::check(&self.keys, DNSKEY_TTL_SECONDS, self.longest_ttl));
+        report
     }
 }
 

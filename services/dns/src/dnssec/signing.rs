@@ -2,10 +2,12 @@
 
 use std::rc::Rc;
 
-use super::keyring::Keyring;
+use super::keyring::{Keyring, Seeds};
+use super::limits::NEWS;
 use super::signed::{Denial, SignedZone};
-use crate::name::HashKey;
+use crate::name::{HashKey, to_text};
 use crate::zone::Zone;
+use crate::zonefile::ZoneError;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -15,27 +17,68 @@ pub(crate) struct Signing {
     now: u64,
     zones: Vec<Option<SignedZone>>,
     generation: u32,
+    /// When a zone that is not signed yet will be.
+    awaited: Option<u64>,
+    news: Vec<String>,
 }
 
 impl Signing {
-    /// None yet; zones get other generations than they had before.
-    pub(crate) fn new(keyring: Keyring, denial: Denial, now: u64, before: Signing) -> Signing {
-        Signing { keyring, denial, now, zones: Vec::new(), generation: before.generation }
-    }
-
     /// The zone with this number.
     #[inline]
     pub(crate) fn get(&self, number: usize) -> Option<&SignedZone> {
         self.zones.get(number)?.as_ref()
     }
 
+    /// Whether there is any.
+    pub(crate) fn is_used(&self) -> bool {
+        self.zones.iter().any(Option::is_some)
+    }
+
+    /// Derives keys from these seeds, and denies like this.
+    pub(crate) fn set(&mut self, seeds: Seeds, denial: Denial) {
+        self.keyring.set_seeds(seeds);
+        self.denial = denial;
+    }
+
+    /// How it is denied.
+    pub(crate) fn denial(&self) -> Denial {
+        self.denial
+    }
+
+    /// Takes in a key file; the name of the zone that has other keys by it.
+    pub(crate) fn load_key(
+        &mut self,
+        file: &str,
+        text: &str,
+        key: &HashKey,
+    ) -> Result<Option<Vec<u8>>, ZoneError> {
+        self.keyring.load(file, text, key)
+    }
+
+    /// Forgets a key file; the name of the zone that has other keys by it.
+    pub(crate) fn forget_key(&mut self, file: &str) -> Option<Vec<u8>> {
+        self.keyring.forget(file)
+    }
+
     /// Takes in a zone, in place of the one with the number `old`.
     pub(crate) fn attach(&mut self, zone: &Zone, old: Option<usize>, key: &HashKey) {
+        let before = old.and_then(|number| self.get(number)).map(SignedZone::report);
         self.detach(old);
         self.generation = self.generation.wrapping_add(1);
         let at = (self.now, self.generation);
         zone.set_signed(None);
-        let Some(signed) = SignedZone::new(zone, &self.keyring, self.denial, at, key) else { return };
+        if self.now == 0 {
+            return; // Nobody has said yet what time it is.
+        }
+        let signed = match SignedZone::new(zone, &self.keyring, self.denial, at, key) {
+            Ok(signed) => signed,
+            Err(until) => return self.awaited = self.awaited.into_iter().chain(until).min(),
+        };
+        if before.as_ref() != Some(&signed.report()) && self.news.len() < NEWS {
+            self.news.extend(
+                signed.report().into_iter().map(|line| format!("zone {}: {line}", to_text(zone.apex()))),
+            );
+        }
         let free = self.zones.iter().position(Option::is_none).unwrap_or(self.zones.len());
         if free == self.zones.len() {
             self.zones.push(None);
@@ -53,15 +96,22 @@ impl Signing {
 
     /// Takes in again all zones whose keys change their duties; when the next will.
     pub(crate) fn set_time(&mut self, now: u64, zones: &[Rc<Zone>], key: &HashKey) -> Option<u64> {
-        let went_back = now < self.now;
+        let all = self.now == 0 || now < self.now || self.awaited.is_some_and(|awaited| awaited <= now);
         self.now = now;
+        self.awaited = if all { None } else { self.awaited };
         for zone in zones {
-            let Some(number) = zone.signed() else { continue };
-            let until = self.get(number).and_then(SignedZone::until);
-            if went_back || until.is_some_and(|until| until <= now) {
-                self.attach(zone, Some(number), key);
+            let signed = zone.signed().and_then(|number| self.get(number));
+            if all || signed.and_then(SignedZone::until).is_some_and(|until| until <= now) {
+                self.attach(zone, zone.signed(), key);
             }
         }
-        self.zones.iter().flatten().filter_map(SignedZone::until).min()
+        self.zones.iter().flatten().filter_map(SignedZone::until).chain(self.awaited).min()
+    }
+
+    /// What has changed since this was last asked, in words; and what is wrong with the keys.
+    pub(crate) fn take_news(&mut self) -> Vec<String> {
+        let mut news = std::mem::take(&mut self.news);
+        news.extend(self.keyring.incomplete());
+        news
     }
 }

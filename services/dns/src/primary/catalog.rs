@@ -19,7 +19,7 @@ pub trait Server {
     fn install(&mut self, apex: &Name, zone: Rc<Zone>) -> Result<(), String>;
     /// Serves the zone no longer.
     fn remove(&mut self, apex: &Name);
-    /// Takes the keys of a file, instead of those it had before; warnings.
+    /// Takes the keys of a file, of TSIG or for signing, instead of those it had before; warnings.
     fn load_keys(&mut self, file: &str, text: &[u8]) -> Result<Vec<String>, ZoneError>;
     /// Forgets the keys of a file.
     fn forget_keys(&mut self, file: &str);
@@ -66,7 +66,7 @@ impl Catalog {
         let gone: Vec<String> = seen.keys().filter(|file| !now.contains_key(*file)).cloned().collect();
         let mut without_file = Vec::new();
         for file in &gone {
-            if FileKind::of(file) == FileKind::Keys {
+            if matches!(FileKind::of(file), FileKind::Keys | FileKind::SigningKey) {
                 info!("{file}: is gone, and its keys with it");
                 server.forget_keys(file);
             }
@@ -76,7 +76,7 @@ impl Catalog {
         for (file, id) in now.iter().filter(|(file, id)| seen.get(*file) != Some(*id)) {
             changed += 1;
             match FileKind::of(file) {
-                FileKind::Keys => keys(repository, file, id, server),
+                FileKind::Keys | FileKind::SigningKey => keys(repository, file, id, server),
                 _ => self.zone_file(repository, file, *id, prepared, key, server),
             }
         }

@@ -15,6 +15,7 @@ mod replays;
 mod requests;
 pub mod secondary;
 mod server;
+mod signing;
 mod updates;
 
 pub use connections::session;
@@ -50,6 +51,10 @@ pub const ARGUMENTS: &[Argument] = &[
         value: "NAME:ALGORITHM:BASE64",
         help: "a TSIG key beside those of `_keys` files; its name says what it may do, docs/operating.md how",
     },
+    signing::SEED,
+    signing::KEY_DAYS,
+    signing::DENIAL,
+    signing::CACHE,
     Argument { name: "axfr", value: "", help: "whoever asks gets whole zones; otherwise it takes a key" },
 ];
 
@@ -61,6 +66,10 @@ struct Options {
     key: Vec<String>,
     #[serde(default)]
     axfr: bool,
+    dnssec_seed: Option<signing::Seed>,
+    dnssec_key_days: Option<u64>,
+    dnssec_denial: Option<signing::DenialOption>,
+    dnssec_cache: Option<u32>,
 }
 
 #[derive(serde::Deserialize)]
@@ -96,6 +105,13 @@ pub async fn serve(mut environment: Environment) -> Result<(), Stop> {
     let (zones, records) = (authority.zones().count(), authority.zones().records());
     let policy = Policy { open_transfers: options.axfr, port: PORT };
     let server = Rc::new(RefCell::new(Server::new(authority, keys, policy)));
+    let signing = signing::Settings {
+        seed: options.dnssec_seed,
+        key_days: options.dnssec_key_days,
+        denial: options.dnssec_denial,
+        cache: options.dnssec_cache,
+    };
+    signing::start(&server, signing)?;
     let counted = server.clone();
     environment.also_count(move || counted.borrow().authority.statistics().to_string());
     environment.network.respond(PORT, Box::new(Datagrams::new(server.clone())))?;

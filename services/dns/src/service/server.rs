@@ -47,6 +47,8 @@ pub struct Server {
     /// Datagrams that are answered by a task, with who sent them.
     pub(super) late: VecDeque<(SocketAddr, Vec<u8>)>,
     pub(super) to_answer: Rc<Notify>,
+    /// There are other signing keys.
+    pub(super) to_sign: Rc<Notify>,
     pub(super) transfers: usize,
 }
 
@@ -67,6 +69,7 @@ impl Server {
             secondaries: HashMap::new(),
             late: VecDeque::new(),
             to_answer: Rc::default(),
+            to_sign: Rc::default(),
             transfers: 0,
         }
     }
