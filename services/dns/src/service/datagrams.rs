@@ -77,12 +77,23 @@ pub(super) async fn answer_late(server: Rc<RefCell<Server>>, network: Network, p
     }
 }
 
-/// The answer to an update or a notification, when there is one.
-pub(super) async fn answer(
+/// The answer to a datagram, whatever it is, when there is one: for servers that have sockets of their own, as tests do.
+pub async fn answer_datagram(
     server: &Rc<RefCell<Server>>,
     peer: SocketAddr,
-    message: &[u8],
+    buffer: &mut [u8],
+    length: usize,
 ) -> Option<Vec<u8>> {
+    let handled = server.borrow_mut().authority.handle(Transport::Udp, buffer, length);
+    match handled {
+        Handled::Answered(length) => Some(buffer[..length].to_vec()),
+        Handled::Dropped => None,
+        Handled::Elsewhere => answer(server, peer, &buffer[..length]).await,
+    }
+}
+
+/// The answer to an update or a notification, when there is one.
+async fn answer(server: &Rc<RefCell<Server>>, peer: SocketAddr, message: &[u8]) -> Option<Vec<u8>> {
     match respond(server, Transport::Udp, peer.ip(), message) {
         Reply::Message(answer) => Some(answer),
         Reply::Later(answer) => answer.await,

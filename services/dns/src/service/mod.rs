@@ -19,6 +19,7 @@ mod signing;
 mod updates;
 
 pub use connections::session;
+pub use datagrams::answer_datagram;
 pub use server::{Policy, Server};
 pub use updates::{Backend, VerifiedUpdate};
 

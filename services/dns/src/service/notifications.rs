@@ -1,7 +1,6 @@
 //! Sends notifications (RFC 1996) and takes their answers, over a socket of their own.
 
 use super::Server;
-use crate::client::unix_seconds;
 use crate::limits::UDP_OCTETS;
 use runtime::network::UdpSocket;
 use std::cell::RefCell;
@@ -18,7 +17,7 @@ pub(super) async fn run(server: Rc<RefCell<Server>>, socket: UdpSocket) {
     let mut buffer = vec![0; UDP_OCTETS];
     loop {
         let now_ms = platform::clock::monotonic() / 1_000_000;
-        let due = server.borrow_mut().notifier.poll_send(now_ms, unix_seconds());
+        let due = server.borrow_mut().poll_notification();
         if let Some((target, message)) = due {
             // An address that cannot be reached is tried again like one that does not answer.
             let _ = tokio::time::timeout(Duration::from_secs(1), socket.send_to(&message, target)).await;
@@ -30,7 +29,7 @@ pub(super) async fn run(server: Rc<RefCell<Server>>, socket: UdpSocket) {
             () = changed.notified() => {}
             () = sleep(wait) => {}
             (length, source) = socket.receive_from(&mut buffer) => {
-                server.borrow_mut().notifier.handle_answer(source, &buffer[..length], unix_seconds());
+                server.borrow_mut().handle_notified(source, &buffer[..length]);
             }
         }
     }

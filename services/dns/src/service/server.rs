@@ -132,6 +132,17 @@ impl Server {
         self.to_notify.notify_one();
     }
 
+    /// The next notification that is due, and for whom.
+    pub fn poll_notification(&mut self) -> Option<(SocketAddr, Vec<u8>)> {
+        let now_ms = platform::clock::monotonic() / 1_000_000;
+        self.notifier.poll_send(now_ms, client::unix_seconds())
+    }
+
+    /// Takes what may be the answer to one.
+    pub fn handle_notified(&mut self, source: SocketAddr, answer: &[u8]) {
+        self.notifier.handle_answer(source, answer, client::unix_seconds());
+    }
+
     /// Remembers a secondary that asked with a key; the one that was silent the longest is forgotten.
     pub(super) fn remember(&mut self, zone: &[u8], peer: IpAddr, key: &Rc<Key>) {
         let asked = self.asked.entry(zone.to_vec()).or_default();
