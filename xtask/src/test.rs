@@ -38,6 +38,8 @@ pub fn run(arguments: Vec<String>) -> Result<ExitCode, Failure> {
     peers("acme", &["pebble"], &mut skipped)?;
     step("git's servers");
     peers("store", &["git", "git_daemon"], &mut skipped)?;
+    step("services and other people's programs");
+    interop(&artefacts, &mut skipped)?;
     step("boot grid and the whole path");
     boot_grid(&artefacts, &mut skipped)?;
     network_ring(&mut skipped)?;
@@ -78,6 +80,7 @@ fn build() -> Result<Artefacts, Failure> {
         };
         image::build(&dns, target, &baked)?;
     }
+    image::build(&image::Description::load("dns-git")?, "spt", &image::Options::default())?;
     Ok(Artefacts { images, tender })
 }
 
@@ -211,6 +214,29 @@ fn peers(package: &str, names: &[&str], skipped: &mut Vec<String>) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// Programs that images meet in tests/interop, each by its Debian package and the test that needs it.
+const INTEROP: [(&str, &str, &str); 3] = [
+    ("dns_git", "git", "git"),
+    ("dns_git", "nsupdate", "bind9-dnsutils"),
+    ("dns_git", "dig", "bind9-dnsutils"),
+];
+
+/// Whole images with other people's servers and clients.
+fn interop(artefacts: &Artefacts, skipped: &mut Vec<String>) -> Result<(), Failure> {
+    let missing: Vec<&str> = INTEROP
+        .iter()
+        .filter(|(_, program, _)| !is_installed(program))
+        .map(|(.., package)| *package)
+        .collect();
+    if !missing.is_empty() {
+        skipped.push(format!("interop: sudo apt-get install {}", missing.join(" ")));
+        return Ok(());
+    }
+    let mut test = cargo::cargo(&["test", "--package", "interop", "--", "--ignored", "--test-threads=1"]);
+    test.env("SKERRY_IMAGES", &artefacts.images).env("SKERRY_TENDER", &artefacts.tender);
+    cargo::check(&mut test)
 }
 
 /// Checks of artefacts against what other projects say is right: each tool by its program and its Debian packages.

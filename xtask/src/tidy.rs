@@ -29,7 +29,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
 ];
 
 /// Tools and tests, which end up in no image and may depend on anything.
-const UNBOUND: [&str; 4] = ["xtask", "conformance", "load", "xen-lab"];
+const UNBOUND: [&str; 5] = ["xtask", "conformance", "load", "xen-lab", "interop"];
 
 /// Crates that may contain unsafe code.
 const UNSAFE: [&str; 3] = ["platform", "loader", "skerry-tender"];

@@ -61,8 +61,14 @@ pub const UPDATES_TOGETHER: usize = 64;
 /// NOTIFY is sent.
 pub const POLL_SECONDS: u64 = 60;
 
+/// Seconds between two tries to reach the remote at the start, at most; they begin with one and double.
+pub const START_PAUSE_SECONDS_MOST: u64 = 60;
+
 /// Seconds between two looks at the remote at least, for the remote's sake.
 pub const POLL_SECONDS_LEAST: u64 = 1;
+
+/// Seconds between two looks at the remote at most: a day.
+pub const POLL_SECONDS_MOST: u64 = 86_400;
 
 const _: () = assert!(UDP_OCTETS >= UDP_OCTETS_WITHOUT_EDNS && UDP_OCTETS <= MESSAGE_OCTETS);
 const _: () = assert!(LABELS * 2 < NAME_OCTETS);

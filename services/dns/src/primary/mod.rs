@@ -18,9 +18,9 @@ mod source;
 
 pub use catalog::Server;
 pub use execute::Update;
-pub use source::Source;
+pub use source::{Make, Source};
 
-use crate::limits::{POLL_SECONDS_LEAST, UPDATES_TOGETHER};
+use crate::limits::UPDATES_TOGETHER;
 use crate::name::HashKey;
 use crate::query::Rcode;
 use catalog::Catalog;
@@ -102,7 +102,6 @@ impl<S: Source> Primary<S> {
 
     /// Pulls every `poll` and when told to, and carries out updates; for ever.
     pub async fn run(mut self, poll: Duration) {
-        let poll = poll.max(Duration::from_secs(POLL_SECONDS_LEAST));
         let mut next_pull = Instant::now() + poll;
         let notified = self.notified.clone();
         loop {
@@ -167,6 +166,8 @@ impl<S: Source> Primary<S> {
             (Err(error), _) => {
                 self.outage.failed(&error, self.server.borrow().zones());
                 tell_all(&updates, answers, &error);
+                // The copy may have seen what others pushed before it failed.
+                self.load(&[]);
             }
         }
     }

@@ -10,7 +10,7 @@ pub type Make<'a> =
 /// A branch of a remote repository, and a copy of it here.
 pub trait Source {
     /// Why it failed, in words for the log.
-    type Error: fmt::Display + From<store::Error>;
+    type Error: fmt::Display;
 
     /// The copy.
     fn repository(&self) -> &Repository;

@@ -10,6 +10,7 @@
 
 mod connections;
 mod datagrams;
+mod git;
 mod notifications;
 mod replays;
 mod requests;
@@ -57,6 +58,13 @@ pub const ARGUMENTS: &[Argument] = &[
     signing::DENIAL,
     signing::CACHE,
     Argument { name: "axfr", value: "", help: "whoever asks gets whole zones; otherwise it takes a key" },
+    Argument {
+        name: "remote",
+        value: "URL#BRANCH",
+        help: "git repository with zones and keys, instead of the content archive; updates are pushed to it",
+    },
+    git::POLL,
+    git::START_TIMEOUT,
 ];
 
 #[derive(serde::Deserialize)]
@@ -71,6 +79,9 @@ struct Options {
     dnssec_key_days: Option<u64>,
     dnssec_denial: Option<signing::DenialOption>,
     dnssec_cache: Option<u32>,
+    remote: Option<String>,
+    poll: Option<git::PollSeconds>,
+    start_timeout: Option<u64>,
 }
 
 #[derive(serde::Deserialize)]
@@ -98,12 +109,13 @@ pub async fn serve(mut environment: Environment) -> Result<(), Stop> {
     for key in &options.key {
         keys.add(key).map_err(Stop::Failed)?;
     }
-    let mut authority = Authority::new(load(HashKey::new(random), &mut keys)?);
+    let key = HashKey::new(random);
+    let zones = if options.remote.is_some() { Zones::new(key) } else { load(key, &mut keys)? };
+    let mut authority = Authority::new(zones);
     authority.set_keepalive(limits::TCP_IDLE_SECONDS as u16 * 10);
     if let Some(UdpOctets(octets)) = options.udp_size {
         authority.set_udp_octets(octets);
     }
-    let (zones, records) = (authority.zones().count(), authority.zones().records());
     let policy = Policy { open_transfers: options.axfr, port: PORT };
     let server = Rc::new(RefCell::new(Server::new(authority, keys, policy)));
     let signing = signing::Settings {
@@ -113,6 +125,11 @@ pub async fn serve(mut environment: Environment) -> Result<(), Stop> {
         cache: options.dnssec_cache,
     };
     signing::start(&server, signing)?;
+    if let Some(remote) = &options.remote {
+        let connector = NetworkConnector::new(&environment.network, TcpOptions::default());
+        let settings = git::Settings::new(options.poll, options.start_timeout);
+        git::start(remote, connector, settings, &server).await?;
+    }
     let counted = server.clone();
     environment.also_count(move || counted.borrow().authority.statistics().to_string());
     environment.network.respond(PORT, Box::new(Datagrams::new(server.clone())))?;
@@ -124,6 +141,10 @@ pub async fn serve(mut environment: Environment) -> Result<(), Stop> {
         ..TcpOptions::default()
     };
     let listener = TcpListener::bind(&environment.network, PORT, options)?;
+    let (zones, records) = {
+        let server = server.borrow();
+        (server.authority.zones().count(), server.authority.zones().records())
+    };
     let after = platform::clock::since_entry() / 1_000;
     info!("serving {zones} zones, {records} records on port {PORT}, UDP and TCP, {after} us after entry");
     loop {
