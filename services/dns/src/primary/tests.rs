@@ -121,7 +121,7 @@ impl Source for Copy {
         Ok(())
     }
 
-    async fn transact(&mut self, make: &mut source::Make<'_>) -> Result<(), Failure> {
+    async fn transact(&mut self, make: &mut Make<'_>) -> Result<(), Failure> {
         loop {
             let base = self.head().unwrap();
             let head = make(&mut self.repository, Some(base))?.unwrap();

@@ -142,12 +142,12 @@ impl primary::Server for Server {
         Server::remove(self, apex);
     }
 
-    fn load_keys(&mut self, file: &str, mut text: &[u8]) -> Result<Vec<String>, ZoneError> {
-        self.keys.load(file, &mut text)
+    fn load_keys(&mut self, file: &str, text: &[u8]) -> Result<Vec<String>, ZoneError> {
+        self.load_key_file(file, text)
     }
 
     fn forget_keys(&mut self, file: &str) {
-        self.keys.forget(file);
+        self.forget_key_file(file);
     }
 }
 

@@ -45,7 +45,10 @@ fn dig_and_kdig_transfer_with_a_key_and_not_without() {
     );
     assert!(whole.contains("*.wild.example.org.") && whole.contains("XFR size: 10 records"), "{whole}");
     let soa = signed(transfer, &["example.org", "SOA"]);
-    assert!(soa.contains("status: NOERROR") && soa.contains("TSIG PSEUDOSECTION") && !soa.contains("verify"), "{soa}");
+    assert!(
+        soa.contains("status: NOERROR") && soa.contains("TSIG PSEUDOSECTION") && !soa.contains("verify"),
+        "{soa}"
+    );
     let unsigned = dig(at(US, port), &["example.org", "AXFR"]);
     assert!(unsigned.contains("Transfer failed"), "{unsigned}");
     for other in ["x._notify.example.org", "x._transfer.example.com"] {
