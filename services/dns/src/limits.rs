@@ -57,6 +57,10 @@ pub const READ_AHEAD_OCTETS: usize = 16 * 1024;
 /// client tries again.
 pub const UPDATES_TOGETHER: usize = 64;
 
+/// Octets of memory that changing a zone file takes, for each octet of the file (tests/edit_memory.rs); where there is less, the
+/// update is answered with SERVFAIL. Short records are the worst case.
+pub const EDIT_OCTETS_PER_OCTET: usize = 24;
+
 /// Seconds between two looks at the remote unless `--poll` says otherwise: what a person who pushed is willing to wait where no
 /// NOTIFY is sent.
 pub const POLL_SECONDS: u64 = 60;

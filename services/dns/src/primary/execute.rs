@@ -5,6 +5,7 @@
 
 use super::message;
 use crate::check::{self, FileKind};
+use crate::limits::{EDIT_OCTETS_PER_OCTET, SPARE_OCTETS};
 use crate::name::{HashKey, Name, to_text};
 use crate::query::Rcode;
 use crate::update::evaluate;
@@ -139,6 +140,9 @@ impl Work {
             Ok(difference) => difference,
             Err(rcode) => return Ok(answer(rcode, &format_args!("not carried out: {rcode:?}"))),
         };
+        if let Err(reason) = check_memory(self.text.len()) {
+            return Ok(answer(Rcode::ServFail, &reason));
+        }
         let text = match edit(&self.apex, &self.text, &difference) {
             Ok(text) => text,
             Err(error) => return Ok(answer(Rcode::ServFail, &error)),
@@ -161,6 +165,18 @@ impl Work {
         (self.id, self.text, self.zone, self.changed) = (id, text, Rc::new(zone), true);
         Ok(answer(Rcode::NoError, &format_args!("{serials}, {} records, commit {head}", difference.len())))
     }
+}
+
+/// Whether there is memory to change a file of so many octets: small allocations do not fail, they end the image.
+fn check_memory(octets: usize) -> Result<(), String> {
+    let platform::Memory { total, used } = platform::memory();
+    let (free, needed) = (total.saturating_sub(used), octets * EDIT_OCTETS_PER_OCTET + SPARE_OCTETS);
+    if total == 0 || free >= needed {
+        return Ok(());
+    }
+    Err(format!(
+        "changing a file of {octets} octets takes {needed} octets of memory, and {free} are free; give the guest more (--mem)"
+    ))
 }
 
 /// The file for a zone: usually it has the zone's name, but case and a final dot may differ.

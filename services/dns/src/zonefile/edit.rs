@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use super::lines::{self, Line, Written};
+use super::lines::{self, Content, Line, Written};
 use super::rewrite::rewrite;
 use crate::name::to_text;
 use crate::record::{Difference, Record};
@@ -277,22 +277,27 @@ fn meaning<'l>(lines: impl Iterator<Item = &'l Written>) -> Option<(u32, Vec<&'l
 /// Reads the new text and compares: what the difference does not name must be there as before and in the same order, and
 /// what it names must be there as it says.
 fn check(apex: &[u8], old: &[Line], new_text: &[u8], sets: &Sets<'_>) -> Result<(), String> {
-    let new = lines::read(apex, new_text).map_err(|(line, reason)| format!("line {line}: {reason}"))?;
-    let named = |written: &&Written| sets.sets.contains_key(&key(&written.record));
-    let others = |written: &&Written| !named(written);
-    let before = old.iter().filter_map(Line::written).filter(others).map(|written| &written.record);
-    let after = new.iter().filter_map(Line::written).filter(others).map(|written| &written.record);
-    let same = |(old, new): (&Record, &Record)| old.same(new) && old.ttl == new.ttl;
-    if before.clone().count() != after.clone().count() || !before.zip(after).all(same) {
+    let is_named = |record: &Record| sets.sets.contains_key(&key(record));
+    let old_records = old.iter().filter_map(Line::written).map(|written| &written.record);
+    let mut before = old_records.filter(|record| !is_named(record));
+    let mut found: BTreeMap<(Vec<u8>, u16), Vec<Box<Written>>> = BTreeMap::new();
+    let mut same = true;
+    lines::for_each(apex, new_text, &mut |line| {
+        let Content::Record(written) = line.content else { return };
+        if is_named(&written.record) {
+            found.entry(key(&written.record)).or_default().push(written);
+        } else {
+            let expect = before.next();
+            same &= expect.is_some_and(|old| old.same(&written.record) && old.ttl == written.record.ttl);
+        }
+    })
+    .map_err(|(line, reason)| format!("line {line}: {reason}"))?;
+    if !same || before.next().is_some() {
         return Err("a record changed that was to stay".to_string());
-    }
-    let mut found: BTreeMap<(Vec<u8>, u16), Vec<&Written>> = BTreeMap::new();
-    for written in new.iter().filter_map(Line::written).filter(named) {
-        found.entry(key(&written.record)).or_default().push(written);
     }
     for (key, set) in &sets.sets {
         let expect = set.expected(old);
-        let found = found.get(key).and_then(|written| meaning(written.iter().copied()));
+        let found = found.get(key).and_then(|written| meaning(written.iter().map(Box::as_ref)));
         let same = match (&expect, &found) {
             (None, None) => true,
             (Some((ttl, data)), Some((found_ttl, found))) => {

@@ -54,15 +54,22 @@ pub struct Written {
 
 /// Reads the whole text of the zone called `apex`.
 pub fn read(apex: &[u8], text: &[u8]) -> Result<Vec<Line>, (u32, String)> {
-    let (mut source, mut lines, mut scope) = (text, Vec::new(), Scope::new(apex));
+    let mut lines = Vec::new();
+    for_each(apex, text, &mut |line| lines.push(line))?;
+    Ok(lines)
+}
+
+/// Reads the text line by line, for those who need not have all of it.
+pub fn for_each(apex: &[u8], text: &[u8], take: &mut dyn FnMut(Line)) -> Result<(), (u32, String)> {
+    let (mut source, mut scope) = (text, Scope::new(apex));
     let mut entries = Entries::new(&mut source);
     let mut origin: Rc<[u8]> = apex.into();
     while entries.advance()? {
         let mut words = Words::new(&entries);
         let content = content(text, &entries, &mut words, &mut scope, &mut origin);
-        lines.push(Line { span: entries.span(), content: content.map_err(|reason| (words.line(), reason))? });
+        take(Line { span: entries.span(), content: content.map_err(|reason| (words.line(), reason))? });
     }
-    Ok(lines)
+    Ok(())
 }
 
 fn content(
