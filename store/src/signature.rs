@@ -283,55 +283,62 @@ impl<'a> Envelope<'a> {
         for part in [self.namespace, self.reserved, self.hash, digest::digest(algorithm, payload).as_ref()] {
             put_string(&mut signed, part);
         }
-        self.verify_signed(&signed)?.map_err(|_| BadSignature::Wrong)
+        verify_ssh(self.key, self.signature, &signed)
     }
+}
 
-    fn verify_signed(&self, signed: &[u8]) -> Result<Result<(), ring::error::Unspecified>, BadSignature> {
-        const DAMAGED: BadSignature = BadSignature::Malformed("damaged");
-        let (mut key, mut rest) = (self.key, self.signature);
-        let mut take_key = || take_string(&mut key).ok_or(DAMAGED);
-        let (kind, algorithm) = (take_key()?, take_string(&mut rest).ok_or(DAMAGED)?);
-        let signature = take_string(&mut rest).ok_or(DAMAGED)?;
-        let plain =
-            |algorithm: &'static dyn signature::VerificationAlgorithm, key: &[u8], signature: &[u8]| {
-                signature::UnparsedPublicKey::new(algorithm, key).verify(signed, signature)
+/// Whether a signature, as ssh has it, is by a key, as ssh has it, over `signed`. Also what ssh itself uses.
+pub(crate) fn verify_ssh(key: &[u8], signature: &[u8], signed: &[u8]) -> Result<(), BadSignature> {
+    verify_signed(key, signature, signed)?.map_err(|_| BadSignature::Wrong)
+}
+
+fn verify_signed(
+    mut key: &[u8],
+    mut rest: &[u8],
+    signed: &[u8],
+) -> Result<Result<(), ring::error::Unspecified>, BadSignature> {
+    const DAMAGED: BadSignature = BadSignature::Malformed("damaged");
+    let mut take_key = || take_string(&mut key).ok_or(DAMAGED);
+    let (kind, algorithm) = (take_key()?, take_string(&mut rest).ok_or(DAMAGED)?);
+    let signature = take_string(&mut rest).ok_or(DAMAGED)?;
+    let plain = |algorithm: &'static dyn signature::VerificationAlgorithm, key: &[u8], signature: &[u8]| {
+        signature::UnparsedPublicKey::new(algorithm, key).verify(signed, signature)
+    };
+    match (kind, algorithm) {
+        (b"ssh-ed25519", b"ssh-ed25519") => Ok(plain(&signature::ED25519, take_key()?, signature)),
+        // RFC 8332; ssh-rsa with SHA-1 is not allowed in signatures (PROTOCOL.sshsig, §2).
+        (b"ssh-rsa", b"rsa-sha2-512" | b"rsa-sha2-256") => {
+            let (exponent, modulus) = (unsigned(take_key()?), unsigned(take_key()?));
+            let algorithm = if algorithm == b"rsa-sha2-512" {
+                &signature::RSA_PKCS1_2048_8192_SHA512
+            } else {
+                &signature::RSA_PKCS1_2048_8192_SHA256
             };
-        match (kind, algorithm) {
-            (b"ssh-ed25519", b"ssh-ed25519") => Ok(plain(&signature::ED25519, take_key()?, signature)),
-            // RFC 8332; ssh-rsa with SHA-1 is not allowed in signatures (PROTOCOL.sshsig, §2).
-            (b"ssh-rsa", b"rsa-sha2-512" | b"rsa-sha2-256") => {
-                let (exponent, modulus) = (unsigned(take_key()?), unsigned(take_key()?));
-                let algorithm = if algorithm == b"rsa-sha2-512" {
-                    &signature::RSA_PKCS1_2048_8192_SHA512
-                } else {
-                    &signature::RSA_PKCS1_2048_8192_SHA256
-                };
-                let key = signature::RsaPublicKeyComponents { n: modulus, e: exponent };
-                Ok(key.verify(algorithm, signed, signature))
-            }
-            (b"ecdsa-sha2-nistp256", b"ecdsa-sha2-nistp256") => {
-                let _curve = take_key()?;
-                let signature = fixed::<32>(signature).ok_or(DAMAGED)?;
-                Ok(plain(&signature::ECDSA_P256_SHA256_FIXED, take_key()?, &signature))
-            }
-            (b"ecdsa-sha2-nistp384", b"ecdsa-sha2-nistp384") => {
-                let _curve = take_key()?;
-                let signature = fixed::<48>(signature).ok_or(DAMAGED)?;
-                Ok(plain(&signature::ECDSA_P384_SHA384_FIXED, take_key()?, &signature))
-            }
-            // PROTOCOL.u2f, "SSH U2F signatures": over hashes, and how often the key has signed; somebody touched it.
-            (b"sk-ssh-ed25519@openssh.com", b"sk-ssh-ed25519@openssh.com") => {
-                let (point, application) = (take_key()?, take_key()?);
-                let &[flags, _, _, _, _] = rest else { return Err(DAMAGED) };
-                if flags & 1 == 0 {
-                    return Err(BadSignature::Malformed("nobody touched the security key"));
-                }
-                let hash = |bytes| digest::digest(&digest::SHA256, bytes);
-                let signed = [hash(application).as_ref(), rest, hash(signed).as_ref()].concat();
-                Ok(signature::UnparsedPublicKey::new(&signature::ED25519, point).verify(&signed, signature))
-            }
-            _ => Err(BadSignature::Unsupported),
+            let key = signature::RsaPublicKeyComponents { n: modulus, e: exponent };
+            Ok(key.verify(algorithm, signed, signature))
         }
+        (b"ecdsa-sha2-nistp256", b"ecdsa-sha2-nistp256") => {
+            let _curve = take_key()?;
+            let signature = fixed::<32>(signature).ok_or(DAMAGED)?;
+            Ok(plain(&signature::ECDSA_P256_SHA256_FIXED, take_key()?, &signature))
+        }
+        (b"ecdsa-sha2-nistp384", b"ecdsa-sha2-nistp384") => {
+            let _curve = take_key()?;
+            let signature = fixed::<48>(signature).ok_or(DAMAGED)?;
+            Ok(plain(&signature::ECDSA_P384_SHA384_FIXED, take_key()?, &signature))
+        }
+        // PROTOCOL.u2f, "SSH U2F signatures": over hashes, and how often the key has signed; somebody touched it.
+        (b"sk-ssh-ed25519@openssh.com", b"sk-ssh-ed25519@openssh.com") => {
+            let (point, application) = (take_key()?, take_key()?);
+            let &[flags, _, _, _, _] = rest else { return Err(DAMAGED) };
+            if flags & 1 == 0 {
+                return Err(BadSignature::Malformed("nobody touched the security key"));
+            }
+            let hash = |bytes| digest::digest(&digest::SHA256, bytes);
+            let signed = [hash(application).as_ref(), rest, hash(signed).as_ref()].concat();
+            Ok(signature::UnparsedPublicKey::new(&signature::ED25519, point).verify(&signed, signature))
+        }
+        _ => Err(BadSignature::Unsupported),
     }
 }
 

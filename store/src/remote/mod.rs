@@ -26,6 +26,7 @@ pub mod receive;
 pub mod references;
 pub mod secret;
 mod session;
+pub mod ssh;
 pub mod upload;
 
 pub use location::{BadLocation, Location, Scheme};
