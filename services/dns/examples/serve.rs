@@ -1,14 +1,15 @@
 //! Serves a folder of zone files and key files on the host's loopback, so that peers can be tried without an image.
 //!
 //! ```text
-//! cargo run -p dns --example serve -- FOLDER PORT [--nsec3] [--seed HEX]... [--at SECONDS]
+//! cargo run -p dns --example serve -- FOLDER PORT [--nsec3] [--seed TEXT]... [--at SECONDS] [--cookies TEXT] [--limit ANSWERS]
 //! ```
 //!
 //! It prints one line with the DS records of the zones that it signs, and serves until it is ended. `--at` sets the clock that
 //! keys go by.
 
+use dns::cookies::Secrets;
 use dns::dnssec::{Denial, Seeds, is_key_file};
-use dns::{Authority, HashKey, Transport, Zones};
+use dns::{Authority, Client, Handled, HashKey, Transport, Zones};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -22,14 +23,24 @@ fn main() {
     let folder = arguments.next().expect("FOLDER");
     let port: u16 = arguments.next().and_then(|port| port.parse().ok()).expect("PORT");
     let (mut denial, mut seeds, mut at) = (Denial::Nsec, Vec::new(), now());
+    let (mut cookies, mut limit) = (None::<[u8; 16]>, None);
     while let Some(option) = arguments.next() {
         let mut value = || arguments.next().expect("a value behind the option");
         match option.as_str() {
             "--nsec3" => denial = Denial::Nsec3,
             "--seed" => seeds.push(value().into_bytes()),
+            "--cookies" => cookies = value().into_bytes().try_into().ok(),
+            "--limit" => limit = value().parse().ok(),
             "--at" => at = value().parse().expect("seconds since 1970"),
             _ => panic!("{option} is no option"),
         }
+    }
+    let mut authority = load(&folder, denial, &seeds, at);
+    if let Some(secret) = cookies {
+        authority.set_cookie_secrets(Secrets::new(vec![secret]).expect("it is one"));
+    }
+    if let Some(limit) = limit {
+        authority.set_rate_limit(limit).expect("there is memory");
     }
     let (send, requests) = channel();
     let udp = UdpSocket::bind(("127.0.0.1", port)).expect("the port is free");
@@ -42,7 +53,8 @@ fn main() {
             std::thread::spawn(move || connection(stream, &send));
         }
     });
-    answer(load(&folder, denial, &seeds, at), &requests);
+    println!("ready");
+    answer(authority, &requests);
 }
 
 fn now() -> u64 {
@@ -65,7 +77,6 @@ fn load(folder: &str, denial: Denial, seeds: &[Vec<u8>], at: u64) -> Authority {
     authority.sign(Seeds::new(seeds, None).expect("the seeds are good"), denial, (8192, 8192));
     authority.set_time(at);
     authority.signing_news().iter().for_each(|line| println!("{line}"));
-    println!("ready");
     authority
 }
 
@@ -73,7 +84,12 @@ fn answer(mut authority: Authority, requests: &Receiver<Request>) {
     let mut buffer = vec![0; 65_535];
     for (transport, query, reply) in requests {
         buffer[..query.len()].copy_from_slice(&query);
-        let length = authority.answer(transport, &mut buffer, query.len());
+        let client = Client { address: [127, 0, 0, 1].into(), now };
+        let length = match authority.handle(client, transport, &mut buffer, query.len()) {
+            Handled::Answered(length) => Some(length),
+            Handled::Dropped => None,
+            Handled::Elsewhere => authority.answer(transport, &mut buffer, query.len()),
+        };
         let _ = reply.send(length.map(|length| buffer[..length].to_vec()));
     }
 }

@@ -1,7 +1,11 @@
 //! From a query to its answer: which zone, which name in it, what of it goes into which section (RFC 1034 §4.3.2).
 
+mod clients;
 mod signing;
 
+pub use clients::Client;
+
+use crate::cookies::Secrets;
 use crate::dnssec::Signer;
 use crate::dnssec::limits::SIGNATURES;
 use crate::limits::{
@@ -11,6 +15,7 @@ use crate::message::{Memory, Section, Writer};
 use crate::name::Name;
 use crate::opt::{self, ExtendedError};
 use crate::query::{self, AA, CLASS_ANY, CLASS_IN, Edns, OPCODE, QR, Query, RD, Rcode, Rejection, TC};
+use crate::rate::{Limiter, Verdict};
 use crate::statistics::Statistics;
 use crate::types::RecordType;
 use crate::zone::{Found, Node, RECORD_HEADER, Set, Zone};
@@ -47,6 +52,10 @@ pub struct Authority {
     memory: Memory,
     /// Makes signatures, if zones are signed.
     signer: Option<Box<Signer>>,
+    /// Makes cookies, if it has a secret for them.
+    secrets: Option<Secrets>,
+    /// Limits answers, if it has been told to.
+    limiter: Option<Limiter>,
     /// How many signatures it keeps, of sets and of denials.
     signatures: (usize, usize),
 }
@@ -65,6 +74,8 @@ impl Authority {
             names,
             memory,
             signer: None,
+            secrets: None,
+            limiter: None,
             signatures: (SIGNATURES, SIGNATURES),
         }
     }
@@ -104,7 +115,7 @@ impl Authority {
     /// is nothing to send. The whole buffer may be used, so a larger one makes room for a larger answer. Allocates nothing.
     /// What is for [elsewhere](Handled::Elsewhere) is refused.
     pub fn answer(&mut self, transport: Transport, buffer: &mut [u8], length: usize) -> Option<usize> {
-        match self.process(transport, buffer, length, Scope { all: true, reserved: 0 }) {
+        match self.process(transport, buffer, length, Scope { all: true, reserved: 0, client: None }) {
             Some(Handled::Answered(length)) => Some(length),
             _ => None,
         }
@@ -112,8 +123,14 @@ impl Authority {
 
     /// The same, but hands out what is for elsewhere, untouched.
     #[inline]
-    pub fn handle(&mut self, transport: Transport, buffer: &mut [u8], length: usize) -> Handled {
-        let scope = Scope { all: false, reserved: 0 };
+    pub fn handle(
+        &mut self,
+        client: Client,
+        transport: Transport,
+        buffer: &mut [u8],
+        length: usize,
+    ) -> Handled {
+        let scope = Scope { all: false, reserved: 0, client: Some(client) };
         self.process(transport, buffer, length, scope).unwrap_or(Handled::Dropped)
     }
 
@@ -125,7 +142,7 @@ impl Authority {
         length: usize,
         reserved: usize,
     ) -> Option<usize> {
-        match self.process(transport, buffer, length, Scope { all: true, reserved }) {
+        match self.process(transport, buffer, length, Scope { all: true, reserved, client: None }) {
             Some(Handled::Answered(length)) => Some(length),
             _ => None,
         }
@@ -153,6 +170,9 @@ impl Authority {
             }
             Err(Rejection::Elsewhere(_)) if !scope.all => return Some(Handled::Elsewhere),
             Err(Rejection::Error(rcode) | Rejection::Elsewhere(rcode)) => {
+                if transport == Transport::Udp && self.limit_error(scope.client) {
+                    return None;
+                }
                 return Some(Handled::Answered(self.reject(buffer, rcode)));
             }
         };
@@ -166,7 +186,9 @@ impl Authority {
         };
         let limit = limit.min(buffer.len()).saturating_sub(scope.reserved);
         let keepalive = transport == Transport::Tcp && query.edns.is_some_and(|edns| edns.keepalive);
-        let reserved = query.edns.map_or(0, |_| opt::octets(keepalive));
+        let cookie =
+            query.edns.and_then(|edns| edns.cookie).and_then(|cookie| self.cookie(cookie, scope.client));
+        let reserved = query.edns.map_or(0, |_| opt::octets(keepalive, cookie.is_some()));
         let (question, others) = self.names.split_at_mut(1);
         let [current, spare] = others else { return None };
         let room = (query.question_end, limit.saturating_sub(reserved));
@@ -186,11 +208,33 @@ impl Authority {
             redirected_by: [None; CHAIN_LINKS],
         };
         response.fill(current, spare);
-        let Response { mut writer, rcode, error, authoritative, truncated, .. } = response;
+        let Response { mut writer, rcode, error, authoritative, mut truncated, .. } = response;
         writer.raise_limit(limit);
+        if let Some(limiter) = &mut self.limiter
+            && let Some(client) = scope.client.filter(|_| transport == Transport::Udp)
+            && cookie.is_none_or(|cookie| !cookie.is_good)
+        {
+            let (kind, about) = clients::kind_of(rcode, &writer, (&self.zones, &question[0]));
+            match limiter.count(client.address, kind, about, client.now) {
+                Verdict::Send => {}
+                Verdict::Truncate => {
+                    writer.clear(query.question_end);
+                    truncated = true;
+                    self.statistics.slipped += 1;
+                }
+                Verdict::Drop => {
+                    self.statistics.limited += 1;
+                    return None;
+                }
+            }
+        }
         let mut counts = writer.counts;
         if let Some(edns) = query.edns {
-            let options = opt::Options { keepalive_100ms: keepalive.then_some(self.keepalive_100ms), error };
+            let options = opt::Options {
+                keepalive_100ms: keepalive.then_some(self.keepalive_100ms),
+                error,
+                cookie: cookie.map(|cookie| cookie.halves),
+            };
             opt::put(&mut writer, edns, self.udp_octets as u16, options)?;
             counts[Section::Additional as usize] += 1;
         }
@@ -216,6 +260,8 @@ struct Scope {
     all: bool,
     /// Octets that stay free.
     reserved: usize,
+    /// Who asks, if that is known: for cookies and rates.
+    client: Option<Client>,
 }
 
 /// Keeps the identifier, the opcode and RD (RFC 1035 §4.1.1); everything else is ours.

@@ -241,6 +241,11 @@ impl<'a> Writer<'a> {
         Some(())
     }
 
+    /// Takes back all records.
+    pub fn clear(&mut self, question_end: usize) {
+        (self.length, self.counts) = (question_end, [0; 3]);
+    }
+
     /// Makes room for what has been kept back until now.
     pub fn raise_limit(&mut self, limit: usize) {
         self.limit = limit;

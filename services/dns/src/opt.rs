@@ -1,5 +1,6 @@
 //! The OPT record of an answer (RFC 6891 §6.1), and the few options we send.
 
+use crate::cookies::{CLIENT_OCTETS, SERVER_OCTETS};
 use crate::message::Writer;
 use crate::query::Edns;
 
@@ -8,6 +9,9 @@ const OPT_OCTETS: usize = 11;
 
 /// Octets of the TCP keepalive option (RFC 7828 §3.1).
 const KEEPALIVE_OCTETS: usize = 6;
+
+/// Octets of a cookie with both halves (RFC 7873 §4, RFC 9018 §4).
+const COOKIE_OCTETS: usize = 4 + CLIENT_OCTETS + SERVER_OCTETS;
 
 /// Octets of an extended error without text (RFC 8914 §2).
 const ERROR_OCTETS: usize = 6;
@@ -19,6 +23,8 @@ pub struct Options {
     pub keepalive_100ms: Option<u16>,
     /// Why the answer is a refusal.
     pub error: Option<ExtendedError>,
+    /// Both halves of a cookie.
+    pub cookie: Option<([u8; CLIENT_OCTETS], [u8; SERVER_OCTETS])>,
 }
 
 /// Info codes (RFC 8914 §5.2).
@@ -31,8 +37,8 @@ pub enum ExtendedError {
 }
 
 /// Octets to be kept back for the record. Not for the error: a refusal has nothing else.
-pub fn octets(keepalive: bool) -> usize {
-    OPT_OCTETS + if keepalive { KEEPALIVE_OCTETS } else { 0 }
+pub fn octets(keepalive: bool, cookie: bool) -> usize {
+    OPT_OCTETS + if keepalive { KEEPALIVE_OCTETS } else { 0 } + if cookie { COOKIE_OCTETS } else { 0 }
 }
 
 /// Appends the record; `None` if it does not fit, which [`octets`] is there to prevent.
@@ -42,7 +48,14 @@ pub fn put(writer: &mut Writer<'_>, edns: Edns, udp_octets: u16, options: Option
     let flags = if edns.dnssec_ok { 0x80 } else { 0 };
     let keepalive = if options.keepalive_100ms.is_some() { KEEPALIVE_OCTETS } else { 0 };
     let error = if options.error.is_some() { ERROR_OCTETS } else { 0 };
-    writer.put(&[0, 0, 41, s1, s0, extended_rcode, 0, flags, 0, 0, (keepalive + error) as u8])?;
+    let cookie = if options.cookie.is_some() { COOKIE_OCTETS } else { 0 };
+    let length = (keepalive + error + cookie) as u8;
+    writer.put(&[0, 0, 41, s1, s0, extended_rcode, 0, flags, 0, 0, length])?;
+    if let Some((client, server)) = options.cookie {
+        writer.put(&[0, 10, 0, (CLIENT_OCTETS + SERVER_OCTETS) as u8])?;
+        writer.put(&client)?;
+        writer.put(&server)?;
+    }
     if let Some([t1, t0]) = options.keepalive_100ms.map(u16::to_be_bytes) {
         writer.put(&[0, 11, 0, 2, t1, t0])?;
     }

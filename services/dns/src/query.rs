@@ -2,6 +2,7 @@
 //!
 //! What is refused how follows NSD and Knot; where they differ, tests/conformance says whom we follow and why.
 
+use crate::cookies::Cookie;
 use crate::limits::{HEADER_OCTETS, UDP_OCTETS_WITHOUT_EDNS};
 use crate::name::{HashKey, Name};
 use crate::types::RecordType;
@@ -53,6 +54,7 @@ pub const CLASS_IN: u16 = 1;
 /// See [`CLASS_IN`].
 pub const CLASS_ANY: u16 = 255;
 
+const OPTION_COOKIE: u16 = 10;
 const OPTION_TCP_KEEPALIVE: u16 = 11;
 
 /// A query that can be answered.
@@ -79,6 +81,8 @@ pub struct Edns {
     pub dnssec_ok: bool,
     /// The client would like to keep the connection (RFC 7828).
     pub keepalive: bool,
+    /// The client has a cookie (RFC 7873).
+    pub cookie: Option<Cookie>,
 }
 
 /// What happens to a message that is not a query we answer.
@@ -167,8 +171,8 @@ fn take_additional(rest: &mut &[u8]) -> Option<Extra> {
                 usize::from(u16::from_be_bytes([header[2], header[3]])).max(UDP_OCTETS_WITHOUT_EDNS);
             let (version, dnssec_ok) = (header[5], header[6] & 0x80 != 0);
             // What the options of other versions look like, nobody knows yet.
-            let keepalive = version == 0 && has_keepalive(data)?;
-            Some(Extra::Opt(Edns { payload, version, dnssec_ok, keepalive }))
+            let (keepalive, cookie) = if version == 0 { read_options(data)? } else { (false, None) };
+            Some(Extra::Opt(Edns { payload, version, dnssec_ok, keepalive, cookie }))
         }
         RecordType::TSIG => is_signature(header, data)?.then_some(Extra::Signature),
         _ => None,
@@ -203,13 +207,19 @@ fn skip_name(octets: &[u8]) -> Option<usize> {
     }
 }
 
-/// Walks over the options; `None` if they do not fill the record exactly.
-fn has_keepalive(mut data: &[u8]) -> Option<bool> {
-    let mut found = false;
+/// Walks over the options: whether one asks for keepalive, and the first cookie. `None` if they do not fill the record exactly,
+/// or the cookie is none (RFC 7873 §5.2.2).
+fn read_options(mut data: &[u8]) -> Option<(bool, Option<Cookie>)> {
+    let (mut keepalive, mut cookie) = (false, None);
     while !data.is_empty() {
         let [c1, c0, l1, l0, rest @ ..] = data else { return None };
-        found |= u16::from_be_bytes([*c1, *c0]) == OPTION_TCP_KEEPALIVE;
-        data = rest.get(usize::from(u16::from_be_bytes([*l1, *l0]))..)?;
+        let (option, others) = rest.split_at_checked(usize::from(u16::from_be_bytes([*l1, *l0])))?;
+        match u16::from_be_bytes([*c1, *c0]) {
+            OPTION_TCP_KEEPALIVE => keepalive = true,
+            OPTION_COOKIE if cookie.is_none() => cookie = Some(Cookie::read(option)?),
+            _ => {}
+        }
+        data = others;
     }
-    Some(found)
+    Some((keepalive, cookie))
 }

@@ -12,6 +12,10 @@ pub struct Statistics {
     pub dropped: u64,
     /// Messages without an answer for want of memory.
     pub out_of_memory: u64,
+    /// Answers that were not sent, since their network had too many of them.
+    pub limited: u64,
+    /// Answers that were sent truncated for the same reason.
+    pub slipped: u64,
     /// Answers with the truncation flag.
     pub truncated: u64,
     /// Answers by response code.
@@ -37,8 +41,13 @@ impl fmt::Display for Statistics {
     /// What is not zero, by name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "queries {}", self.queries)?;
-        let named =
-            [("dropped", self.dropped), ("out_of_memory", self.out_of_memory), ("truncated", self.truncated)];
+        let named = [
+            ("dropped", self.dropped),
+            ("out_of_memory", self.out_of_memory),
+            ("truncated", self.truncated),
+            ("limited", self.limited),
+            ("slipped", self.slipped),
+        ];
         let codes = CODES.iter().map(|&(code, name)| (name, self.rcodes[code]));
         for (name, value) in named.into_iter().chain(codes).filter(|(_, value)| *value != 0) {
             write!(f, ", {name} {value}")?;

@@ -1,6 +1,7 @@
 //! Connections: messages behind their length (RFC 1035 §4.2.2), over whatever stream.
 
 use super::Server;
+use super::clients::client;
 use super::requests::{Reply, respond};
 use crate::client::unix_seconds;
 use crate::transfer::Outgoing;
@@ -32,7 +33,7 @@ pub async fn session(
         let mut query = server.borrow_mut().room(length)?;
         query.resize(length, 0);
         timeout(SILENCE, stream.read_exact(&mut query)).await??;
-        let handled = answer(&mut server.borrow_mut(), &query)?;
+        let handled = answer(&mut server.borrow_mut(), peer, &query)?;
         let answer = match handled {
             Some(answer) => Some(answer),
             None => match respond(server, Transport::Tcp, peer, &query) {
@@ -52,10 +53,10 @@ pub async fn session(
 
 /// The answer to one message, behind its length. `None` where somebody else has to give it. What deserves none ends the
 /// connection.
-fn answer(server: &mut Server, query: &[u8]) -> std::io::Result<Option<Vec<u8>>> {
+fn answer(server: &mut Server, peer: IpAddr, query: &[u8]) -> std::io::Result<Option<Vec<u8>>> {
     let Server { authority, scratch, .. } = server;
     scratch[..query.len()].copy_from_slice(query);
-    let length = match authority.handle(Transport::Tcp, scratch, query.len()) {
+    let length = match authority.handle(client(peer), Transport::Tcp, scratch, query.len()) {
         Handled::Answered(length) => length,
         Handled::Elsewhere => return Ok(None),
         Handled::Dropped => return Err(ErrorKind::InvalidData.into()),

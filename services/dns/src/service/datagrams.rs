@@ -1,6 +1,7 @@
 //! Datagrams: answered below the sockets, and those that need longer by a task.
 
 use super::Server;
+use super::clients::client;
 use super::requests::{Reply, respond};
 use crate::limits::{LATE_DATAGRAMS, LATE_TASKS};
 use crate::{Handled, Transport};
@@ -44,7 +45,8 @@ impl Responder for Datagrams {
     #[inline]
     fn respond(&mut self, source: SocketAddr, buffer: &mut [u8], length: usize) -> Option<usize> {
         self.kept = false;
-        let handled = self.server.borrow_mut().authority.handle(Transport::Udp, buffer, length);
+        let handled =
+            self.server.borrow_mut().authority.handle(client(source.ip()), Transport::Udp, buffer, length);
         match handled {
             Handled::Answered(length) => Some(length),
             Handled::Dropped => None,
@@ -84,7 +86,7 @@ pub async fn answer_datagram(
     buffer: &mut [u8],
     length: usize,
 ) -> Option<Vec<u8>> {
-    let handled = server.borrow_mut().authority.handle(Transport::Udp, buffer, length);
+    let handled = server.borrow_mut().authority.handle(client(peer.ip()), Transport::Udp, buffer, length);
     match handled {
         Handled::Answered(length) => Some(buffer[..length].to_vec()),
         Handled::Dropped => None,

@@ -8,6 +8,7 @@
 //!
 //! Reading order: [`Server`], `datagrams` and [`session`], `requests`, `updates`, [`secondary`], `notifications`.
 
+mod clients;
 mod connections;
 mod datagrams;
 mod git;
@@ -57,6 +58,8 @@ pub const ARGUMENTS: &[Argument] = &[
     signing::KEY_DAYS,
     signing::DENIAL,
     signing::CACHE,
+    clients::COOKIE_SECRET,
+    clients::RATE_LIMIT,
     Argument { name: "axfr", value: "", help: "whoever asks gets whole zones; otherwise it takes a key" },
     Argument {
         name: "remote",
@@ -79,6 +82,8 @@ struct Options {
     dnssec_key_days: Option<u64>,
     dnssec_denial: Option<signing::DenialOption>,
     dnssec_cache: Option<u32>,
+    cookie_secret: Option<clients::CookieSecrets>,
+    rate_limit: Option<u16>,
     remote: Option<String>,
     poll: Option<git::PollSeconds>,
     start_timeout: Option<u64>,
@@ -116,6 +121,7 @@ pub async fn serve(mut environment: Environment) -> Result<(), Stop> {
     if let Some(UdpOctets(octets)) = options.udp_size {
         authority.set_udp_octets(octets);
     }
+    clients::set_up(&mut authority, options.cookie_secret, options.rate_limit)?;
     let policy = Policy { open_transfers: options.axfr, port: PORT };
     let server = Rc::new(RefCell::new(Server::new(authority, keys, policy)));
     let signing = signing::Settings {
