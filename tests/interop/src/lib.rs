@@ -340,7 +340,32 @@ impl Image {
 /// Where updates go.
 #[derive(Clone, Copy, Debug)]
 pub struct Client {
-    port: u16,
+    /// The port on 127.0.0.1.
+    pub port: u16,
+}
+
+/// A port whose datagrams reach the image twice, the second time later: what a network may do. For one client, for ever.
+pub fn duplicating(port: u16, later: Duration) -> u16 {
+    let (here, there) = (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+    there.connect(("127.0.0.1", port)).unwrap();
+    let own = here.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 65_535];
+        loop {
+            let (length, client) = here.recv_from(&mut buffer).unwrap();
+            let question = buffer[..length].to_vec();
+            there.send(&question).unwrap();
+            let (again, question) = (there.try_clone().unwrap(), question);
+            std::thread::spawn(move || {
+                sleep(later);
+                let _ = again.send(&question);
+            });
+            if let Ok(length) = there.recv(&mut buffer) {
+                here.send_to(&buffer[..length], client).unwrap();
+            }
+        }
+    });
+    own
 }
 
 impl Client {

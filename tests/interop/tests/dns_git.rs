@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use interop::{Daemon, Image, Origin, serial, with_line};
+use interop::{Client, Daemon, Image, Origin, serial, with_line};
 use std::{
     sync::{
         Mutex,
@@ -76,6 +76,23 @@ fn an_update_is_a_commit_that_says_who_and_what_and_leaves_the_rest_of_the_file(
     assert!(!taken && said.contains("REFUSED"), "{said}");
     assert_eq!(origin.commits(), 2);
     origin.fsck();
+}
+
+#[test]
+#[ignore = "boots images; cargo xtask test"]
+fn an_update_that_arrives_twice_is_carried_out_once() {
+    let (origin, mut daemon) = origin();
+    daemon.start();
+    let mut image = image(&origin, &daemon, &[]);
+    image.wait_for("serving");
+    let client = Client { port: interop::duplicating(image.port, Duration::from_millis(700)) };
+    // The second time it would be refused: the name exists then.
+    let (taken, said) =
+        client.update(KEY, "prereq nxdomain once.example.org\nupdate add once.example.org 300 TXT x");
+    assert!(taken, "{said}\n{}", image.said());
+    thread::sleep(Duration::from_secs(2));
+    assert_eq!(image.dig(&["once.example.org", "TXT"]), "\"x\"", "{}", image.said());
+    assert_eq!(origin.commits(), 2);
 }
 
 #[test]

@@ -76,7 +76,9 @@ pub(super) fn handle_update(
         return finish(refuse(Rcode::Refused, Some(ExtendedError::Prohibited)), Some(session)); // RFC 2136 §3.3
     };
     let mac = session.mac().to_vec();
-    match server.borrow_mut().replays.note(&mac, time, unix_seconds()) {
+    // Not within the match, which would keep the server borrowed while the refusal is written.
+    let seen = server.borrow_mut().replays.note(&mac, time, unix_seconds());
+    match seen {
         Seen::New => {}
         Seen::UnderWay => return Reply::Nothing,
         Seen::Answered(rcode) => return finish(refuse(rcode, None), Some(session)),
