@@ -47,7 +47,7 @@ fn what_others_did_is_merged() {
 #[ignore = "needs git daemon"]
 fn a_hook_is_heard() {
     check(async |origin, url| {
-        scenarios::hook_declines(origin, async |options| open(url, options).await).await
+        scenarios::hook_declines(origin, async |options| open(url, options).await).await;
     });
 }
 

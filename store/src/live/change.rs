@@ -120,6 +120,7 @@ impl<C: Connect> Store<C> {
     }
 
     async fn try_transact<E>(&mut self, make: &mut Make<'_, E>) -> Result<Option<ObjectId>, ChangeError<E>> {
+        self.collision = None;
         for attempt in 0..PUSH_ATTEMPTS {
             pause(attempt).await;
             let base = self.head();
@@ -130,7 +131,8 @@ impl<C: Connect> Store<C> {
                 return Ok(Some(new));
             }
         }
-        Err(self.remote.error(Problem::Raced(PUSH_ATTEMPTS)).into())
+        // A lock that a push left behind when it was killed looks like somebody else's push, time after time.
+        Err(self.remote.error(self.collision.take().unwrap_or(Problem::Raced(PUSH_ATTEMPTS))).into())
     }
 
     /// Pushes until it is clear what came of it. True: the remote has the commits. False: others were faster, and the branch
@@ -171,7 +173,12 @@ impl<C: Connect> Store<C> {
     async fn refused<E>(&mut self, base: Option<ObjectId>, problem: Problem) -> Result<bool, ChangeError<E>> {
         self.follow().await?;
         let collided = matches!(&problem, Problem::PushRefused { reason, .. } if is_collision(reason));
-        if self.head() != base || collided { Ok(false) } else { Err(self.remote.error(problem).into()) }
+        let moved = self.head() != base;
+        if !moved && !collided {
+            return Err(self.remote.error(problem).into());
+        }
+        self.collision = (!moved).then_some(problem);
+        Ok(false)
     }
 
     async fn push(&self, base: Option<ObjectId>, new: ObjectId) -> Pushed {

@@ -55,6 +55,8 @@ pub struct Store<C> {
     options: Options,
     /// Bytes of all objects when what nobody needs was last dropped.
     tidy_bytes: u32,
+    /// Why the last push was refused, if the branch has not moved since and it may be that others were pushing.
+    collision: Option<Problem>,
 }
 
 impl<C: Connect> Store<C> {
@@ -63,7 +65,7 @@ impl<C: Connect> Store<C> {
         match Self::try_clone(&remote, options).await {
             Ok((repository, branch)) => {
                 let tidy_bytes = repository.packed_bytes();
-                Ok(Self { remote, repository, branch, options, tidy_bytes })
+                Ok(Self { remote, repository, branch, options, tidy_bytes, collision: None })
             }
             Err(problem) => Err(remote.error(problem)),
         }

@@ -155,6 +155,23 @@ fn the_remote_may_come_late_go_and_come_back() {
     origin.fsck();
 }
 
+#[test]
+#[ignore = "boots images; cargo xtask test"]
+fn a_lock_that_a_killed_push_left_behind_is_named() {
+    let (origin, mut daemon) = origin();
+    daemon.start();
+    let mut image = image(&origin, &daemon, &[]);
+    image.wait_for("serving");
+    let lock = origin.path().join("refs/heads/main.lock");
+    std::fs::write(&lock, "").unwrap();
+    let (taken, said) = image.update(KEY, "update add new.example.org 300 A 192.0.2.9");
+    assert!(!taken && said.contains("SERVFAIL"), "{said}");
+    assert!(image.said().contains("main.lock"), "{}", image.said());
+    std::fs::remove_file(&lock).unwrap();
+    let (taken, said) = image.update(KEY, "update add new.example.org 300 A 192.0.2.9");
+    assert!(taken, "{said}");
+}
+
 /// Updates of each of two images, and changes by hand: a thousand in all.
 const UPDATES: usize = 460;
 const BY_HAND: usize = 80;
