@@ -37,7 +37,7 @@ pub fn run(arguments: Vec<String>) -> Result<ExitCode, Failure> {
     step("certificates");
     peers("acme", &["pebble"], &mut skipped)?;
     step("git's servers");
-    peers("store", &["git", "git_daemon"], &mut skipped)?;
+    peers("store", &["git", "git_daemon", "killed", "smart_http"], &mut skipped)?;
     step("services and other people's programs");
     interop(&artefacts, &mut skipped)?;
     step("boot grid and the whole path");
@@ -183,7 +183,7 @@ fn usable_io_uring() -> bool {
 }
 
 /// Programs that clients and servers of runtime and store are tried with: test, program, Debian package.
-const PROGRAMS: [(&str, &str, &str); 14] = [
+const PROGRAMS: &[(&str, &str, &str)] = &[
     ("tls", "openssl", "openssl"),
     ("http", "nginx", "nginx-light"),
     ("http", "curl", "curl"),
@@ -194,6 +194,7 @@ const PROGRAMS: [(&str, &str, &str); 14] = [
     ("git", "git", "git"),
     ("git", "ssh-keygen", "openssh-client"),
     ("git_daemon", "git", "git"),
+    ("killed", "git", "git"),
     ("ssh", "git", "git"),
     ("ssh", "sshd", "openssh-server"),
     ("smart_http", "nginx", "nginx-light"),

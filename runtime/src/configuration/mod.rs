@@ -93,6 +93,11 @@ impl Configuration {
 }
 
 impl Error {
+    /// An error about the value of an argument that a service found once all values had been read. The value is not repeated.
+    pub fn about(argument: &Argument, problem: impl fmt::Display) -> Self {
+        Self::new(format!("--{}", argument.name), problem, expected(argument))
+    }
+
     fn new(key: impl Into<String>, problem: impl fmt::Display, expected: impl Into<String>) -> Self {
         Self {
             key: printable(&key.into()),

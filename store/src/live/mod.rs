@@ -48,7 +48,7 @@ impl Default for Options {
 }
 
 /// A branch of a remote, kept in memory.
-pub struct Store<C> {
+pub struct Store<C: Connect> {
     remote: Remote<C>,
     repository: Repository,
     branch: String,

@@ -172,9 +172,13 @@ impl Response {
                 self.idle()
             }
             State::Boundary => self.boundary(packet),
-            State::Acknowledgement => match packet.line() {
-                Some("NAK") => self.go_on(State::Pack),
-                Some(line) if line.starts_with("ACK ") => self.go_on(State::Pack),
+            // One, or one for each commit in common; what follows begins with the number of a band.
+            State::Acknowledgement => match packet {
+                Packet::Data([1..=3, ..]) => {
+                    self.state = State::Pack;
+                    self.band(packet)
+                }
+                Packet::Data(data) if data.starts_with(b"NAK") || data.starts_with(b"ACK ") => self.idle(),
                 _ => Err(Problem::Protocol("neither ACK nor NAK")),
             },
             State::Pack => self.band(packet),
@@ -345,7 +349,7 @@ mod tests {
         let packets = [&[boundary, Packet::Flush, Packet::Data(b"NAK\n")], &bands[..]];
         let (pack, response) = read(&zero(), Some(1), &packets.concat()).unwrap();
         assert_eq!((&*pack, response.shallow()), (b"PACK".as_slice(), [id('a')].as_slice()));
-        let packets = [&[Packet::Data(b"ACK aa\n")], &bands[..]];
+        let packets = [&[Packet::Data(b"ACK aa\n"), Packet::Data(b"ACK aa\n")], &bands[..]];
         assert_eq!(read(&zero(), None, &packets.concat()).unwrap().0, b"PACK");
     }
 

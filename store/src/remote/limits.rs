@@ -79,6 +79,9 @@ pub const RESOLVE_BYTES: u64 = 1 << 20;
 /// Bytes that a repository may grow by before what nobody needs is dropped, if it has not doubled.
 pub const GROWTH_BYTES: u32 = 1 << 20;
 
+/// Redirections on the same host that the first request follows, the request itself included.
+pub const HTTP_REDIRECTIONS: usize = 4;
+
 /// Bytes of one answer over HTTP that is an error, of which a line is shown.
 pub const HTTP_ERROR_BYTES: usize = 4_096;
 

@@ -83,12 +83,14 @@ impl fmt::Display for Location {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}://", self.scheme.name())?;
         if let Some(user) = &self.user {
-            write!(formatter, "{}@", encoded(user))?;
+            write!(formatter, "{}@", encoded(user, b""))?;
         }
         let slash = if self.path.starts_with('/') { "" } else { "/" };
-        write!(formatter, "{}{slash}{}", self.authority(), self.path)?;
+        let http = matches!(self.scheme, Scheme::Http | Scheme::Https);
+        let path = if http { self.path.clone() } else { encoded(&self.path, b"/") };
+        write!(formatter, "{}{slash}{path}", self.authority())?;
         match &self.branch {
-            Some(branch) => write!(formatter, "#{branch}"),
+            Some(branch) => write!(formatter, "#{}", encoded(branch, b"/")),
             None => Ok(()),
         }
     }
@@ -298,12 +300,13 @@ fn decoded(text: &str) -> Result<String, BadLocation> {
     String::from_utf8(bytes).map_err(|_| BadLocation::Encoding)
 }
 
-/// Percent-encoding of all but what is unreserved (RFC 3986 §2.3).
-fn encoded(text: &str) -> String {
+/// Percent-encoding of all but what is unreserved (RFC 3986 §2.3), or `kept`.
+fn encoded(text: &str, kept: &[u8]) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(byte.into()),
+            _ if kept.contains(&byte) => out.push(byte.into()),
             _ => out.push_str(&format!("%{byte:02X}")),
         }
     }
@@ -334,6 +337,7 @@ mod tests {
         check("[fe80::1]:r", "fe80::1", 22, "r", "ssh://[fe80::1]/r");
         check("https://h/r.git/", "h", 443, "/r.git", "https://h/r.git");
         check("http://h:8080/a%20b#refs/heads/main", "h", 8080, "/a%20b", "http://h:8080/a%20b#main");
+        check("git://h/a%20b%23c", "h", 9418, "/a b#c", "git://h/a%20b%23c");
         check("git://h/r#", "h", 9418, "/r", "git://h/r");
     }
 

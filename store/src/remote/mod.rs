@@ -15,7 +15,9 @@
 //! Reading order: [`location`], [`pkt_line`], `packets`, [`advertisement`], [`references`], [`fetch`], [`push`], `session`.
 
 pub mod advertisement;
+mod arguments;
 pub mod fetch;
+mod http;
 pub mod limits;
 pub mod location;
 mod packets;
@@ -29,24 +31,32 @@ mod session;
 pub mod ssh;
 pub mod upload;
 
+pub use arguments::{ARGUMENTS, Arguments};
 pub use location::{BadLocation, Location, Scheme};
 pub use problem::{Problem, RemoteError, printable};
 pub use secret::Secret;
 
+use runtime::{connect::Connect, http::Client, tls::Trust};
+use std::rc::Rc;
+
 /// A repository elsewhere, and how to get there.
 #[derive(Clone)]
-pub struct Remote<C> {
+pub struct Remote<C: Connect> {
     /// Where it is.
     pub location: Location,
     connector: C,
+    http: Rc<Client<C>>,
 }
 
-impl<C> Remote<C> {
-    /// The repository at `location`, over connections of `connector`.
-    pub fn new(location: Location, connector: C) -> Self {
-        Self { location, connector }
+impl<C: Connect + Clone> Remote<C> {
+    /// The repository at `location`, over connections of `connector`; by https if its server is to be trusted.
+    pub fn new(location: Location, connector: C, trust: &Trust) -> Self {
+        let http = Rc::new(Client::new(connector.clone(), trust));
+        Self { location, connector, http }
     }
+}
 
+impl<C: Connect> Remote<C> {
     /// An error that names this remote.
     pub fn error(&self, problem: Problem) -> RemoteError {
         RemoteError::new(&self.location, problem)

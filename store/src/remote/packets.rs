@@ -155,7 +155,8 @@ impl Packets {
     }
 
     fn closed(&self, cause: Option<io::Error>) -> Problem {
-        if !self.spoke && !self.incoming.is_empty() {
+        let begin = &self.incoming[..self.incoming.len().min(4)];
+        if !self.spoke && !begin.iter().all(u8::is_ascii_hexdigit) {
             return self.not_git();
         }
         Problem::Closed { complaint: self.stream.complaint(), cause }
@@ -270,7 +271,8 @@ mod tests {
     #[test]
     fn other_protocols_are_shown() {
         check(b"HTTP/1.1 400 Bad Request\r\nServer: x", &[], "it says 'HTTP/1.1 400 Bad Request'");
-        check(b"220", &[], "it says '220'");
+        check(b"+OK", &[], "it says '+OK'");
+        check(b"00", &[], "closed the connection");
         check(b"0006a\nzzzz", &["Some(\"a\")"], "breaks git's protocol");
     }
 

@@ -13,8 +13,8 @@ use crate::Format;
 use runtime::connect::Connect;
 
 /// A conversation with git-receive-pack.
-pub struct Receive<'a, C: Connect> {
-    session: Session<'a, C>,
+pub struct Receive<C: Connect> {
+    session: Session<C>,
 }
 
 /// A push of which no verdict came.
@@ -26,9 +26,9 @@ pub struct PushProblem {
     pub sent: bool,
 }
 
-impl<'a, C: Connect> Receive<'a, C> {
+impl<C: Connect> Receive<C> {
     /// Connects; `branch` is what will be moved.
-    pub async fn open(remote: &'a Remote<C>, branch: &str) -> Result<Self, Problem> {
+    pub async fn open(remote: &Remote<C>, branch: &str) -> Result<Self, Problem> {
         let session = Session::open(remote, Service::ReceivePack, Some(branch)).await?;
         Ok(Self { session })
     }
@@ -59,7 +59,14 @@ impl<'a, C: Connect> Receive<'a, C> {
             }
         })
         .await
-        .map_err(|problem| PushProblem { problem, sent: true })
+        .map_err(|problem| {
+            // These are answers too: the command was not carried out.
+            let answered = matches!(
+                problem,
+                Problem::Http { status: 400..500, .. } | Problem::Authentication { .. } | Problem::Connect(_)
+            );
+            PushProblem { problem, sent: !answered }
+        })
     }
 
     /// Ends the conversation without pushing.

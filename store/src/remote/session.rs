@@ -3,8 +3,9 @@
 use super::{
     Remote,
     advertisement::{Advertisement, Service},
+    http::Exchange,
     limits::OPEN_SECONDS,
-    location::Scheme,
+    location::{Location, Scheme},
     packets::{Packets, Plain},
     pkt_line::{Message, Packet},
     problem::Problem,
@@ -15,36 +16,32 @@ use std::{future::Future, time::Duration};
 use tokio::time::timeout;
 
 /// A conversation whose beginning is over.
-pub struct Session<'a, C: Connect> {
-    remote: &'a Remote<C>,
+pub struct Session<C: Connect> {
     service: Service,
     packets: Packets,
+    http: Option<Exchange<C>>,
     /// What the server said first.
     pub server: Advertisement,
 }
 
-impl<'a, C: Connect> Session<'a, C> {
+impl<C: Connect> Session<C> {
     /// Connects to a service; of references that come at once, the one for `branch` is looked for.
-    pub async fn open(
-        remote: &'a Remote<C>,
-        service: Service,
-        branch: Option<&str>,
-    ) -> Result<Self, Problem> {
+    pub async fn open(remote: &Remote<C>, service: Service, branch: Option<&str>) -> Result<Self, Problem> {
         limited("connecting", OPEN_SECONDS, async {
-            let mut packets = connect(remote, service).await?;
+            let (mut packets, http) = connect(remote, service).await?;
             let mut server = Advertisement::new(References::looking_for(branch));
             while !server.handle(packets.next().await?)? {}
             server.check(service)?;
-            Ok(Self { remote, service, packets, server })
+            Ok(Self { service, packets, http, server })
         })
         .await
     }
 
     /// Sends a request; its answer is what [`next`](Self::next) gives.
     pub async fn request(&mut self, message: Vec<u8>) -> Result<(), Problem> {
-        match self.remote.location.scheme {
-            Scheme::Git | Scheme::Ssh => self.packets.send(message),
-            Scheme::Http | Scheme::Https => return Err(not_yet(self.service)),
+        match &self.http {
+            Some(http) => self.packets = http.post(self.service, message).await?,
+            None => self.packets.send(message),
         }
         Ok(())
     }
@@ -56,7 +53,7 @@ impl<'a, C: Connect> Session<'a, C> {
 
     /// Ends the conversation where the server waits for more requests, so that it logs no error.
     pub async fn close(mut self) {
-        if matches!(self.remote.location.scheme, Scheme::Git | Scheme::Ssh) {
+        if self.http.is_none() {
             let mut message = Message::new();
             message.flush();
             self.packets.send(message.into_bytes());
@@ -66,28 +63,30 @@ impl<'a, C: Connect> Session<'a, C> {
     }
 }
 
-fn not_yet(_: Service) -> Problem {
-    Problem::Argument("this scheme is not supported".to_owned())
-}
-
-async fn connect<C: Connect>(remote: &Remote<C>, service: Service) -> Result<Packets, Problem> {
+async fn connect<C: Connect>(
+    remote: &Remote<C>,
+    service: Service,
+) -> Result<(Packets, Option<Exchange<C>>), Problem> {
     let location = &remote.location;
     match location.scheme {
         Scheme::Git => {
             let stream =
                 remote.connector.connect(&location.host, location.port).await.map_err(Problem::Connect)?;
             let mut packets = Packets::new(Plain(stream));
-            packets.send(daemon_request(remote, service));
-            Ok(packets)
+            packets.send(daemon_request(location, service));
+            Ok((packets, None))
         }
-        _ => Err(not_yet(service)),
+        Scheme::Http | Scheme::Https => {
+            let (http, packets) = Exchange::open(remote.http.clone(), location, service).await?;
+            Ok((packets, Some(http)))
+        }
+        Scheme::Ssh => Err(Problem::Argument("--remote: ssh is not there yet; use https://".to_owned())),
     }
 }
 
 /// What git daemon is asked for (gitprotocol-pack, "Git Transport"): a service, a path, and the protocol's version if it
 /// is new enough to know versions. Pushes know none.
-fn daemon_request<C>(remote: &Remote<C>, service: Service) -> Vec<u8> {
-    let location = &remote.location;
+fn daemon_request(location: &Location, service: Service) -> Vec<u8> {
     let version = if service == Service::UploadPack { "\0version=2\0" } else { "" };
     let line = format!("{} {}\0host={}\0{version}", service.name(), location.path, location.authority());
     let mut message = Message::new();

@@ -14,7 +14,7 @@ use runtime::connect::Connect;
 
 /// A conversation with git-upload-pack.
 pub struct Upload<'a, C: Connect> {
-    session: Session<'a, C>,
+    session: Session<C>,
     branch: Option<&'a str>,
 }
 
@@ -29,7 +29,7 @@ pub struct Boundaries {
 
 impl<'a, C: Connect> Upload<'a, C> {
     /// Connects; `branch` is what will be asked about.
-    pub async fn open(remote: &'a Remote<C>, branch: Option<&'a str>) -> Result<Self, Problem> {
+    pub async fn open(remote: &Remote<C>, branch: Option<&'a str>) -> Result<Self, Problem> {
         let session = Session::open(remote, Service::UploadPack, branch).await?;
         Ok(Self { session, branch })
     }

@@ -3,7 +3,7 @@
 
 pub mod scenarios;
 
-use runtime::connect::Connect;
+use runtime::{connect::Connect, tls::Trust};
 use std::{
     fs,
     future::Future,
@@ -92,6 +92,19 @@ impl Program {
                 return program;
             }
             assert!(program.0.try_wait().unwrap().is_none(), "{command:?} ended");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("{command:?} does not listen");
+    }
+
+    /// Starts a server and waits until its socket is there.
+    pub fn with_socket(command: &mut Command, socket: &Path) -> Self {
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let program = Self(child.unwrap_or_else(|error| panic!("{command:?}: {error}")));
+        for _ in 0..200 {
+            if socket.exists() {
+                return program;
+            }
             std::thread::sleep(Duration::from_millis(50));
         }
         panic!("{command:?} does not listen");
@@ -269,8 +282,8 @@ impl Daemon {
 }
 
 /// A remote at a URL.
-pub fn remote<C: Connect>(url: &str, connector: C) -> Remote<C> {
-    Remote::new(url.parse::<Location>().unwrap(), connector)
+pub fn remote<C: Connect + Clone>(url: &str, connector: C) -> Remote<C> {
+    Remote::new(url.parse::<Location>().unwrap(), connector, &Trust::web())
 }
 
 /// Clones by URL.

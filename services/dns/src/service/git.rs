@@ -15,7 +15,7 @@ use log::{info, warn};
 use runtime::connect::Connect;
 use runtime::{Argument, Stop};
 use std::{cell::RefCell, future::Future, pin::Pin, rc::Rc, time::Duration};
-use store::remote::{Location, Remote};
+use store::remote::Remote;
 use store::{ObjectId, Options, Repository, Store};
 use tokio::time::Instant;
 
@@ -70,13 +70,11 @@ impl Settings {
 
 /// Clones the repository, serves what is in it, and has the server hand its updates on to it.
 pub async fn start<C: Connect + Clone + 'static>(
-    remote: &str,
-    connector: C,
+    remote: Remote<C>,
     settings: Settings,
     server: &Rc<RefCell<Server>>,
 ) -> Result<(), Stop> {
-    let location: Location = remote.parse().map_err(|error| Stop::Failed(format!("--remote: {error}")))?;
-    let store = clone(Remote::new(location, connector), settings.start_timeout).await?;
+    let store = clone(remote, settings.start_timeout).await?;
     let head = store.head().map_or_else(|| "no commit yet".to_string(), |head| format!("commit {head}"));
     info!("{}: branch {}, {head}", store.remote().location, store.branch());
     let key = *server.borrow().authority().zones().key();

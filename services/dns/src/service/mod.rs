@@ -35,6 +35,7 @@ use runtime::{
     network::{TcpListener, TcpOptions, UdpOptions, UdpSocket},
 };
 use std::{cell::RefCell, rc::Rc};
+use store::remote::{Arguments, Secret};
 
 /// The port of DNS, over UDP and TCP.
 const PORT: u16 = 53;
@@ -61,11 +62,11 @@ pub const ARGUMENTS: &[Argument] = &[
     clients::COOKIE_SECRET,
     clients::RATE_LIMIT,
     Argument { name: "axfr", value: "", help: "whoever asks gets whole zones; otherwise it takes a key" },
-    Argument {
-        name: "remote",
-        value: "URL#BRANCH",
-        help: "git repository with zones and keys, instead of the content archive; updates are pushed to it",
-    },
+    // With zones and keys, instead of the content archive; updates are pushed to it.
+    store::remote::ARGUMENTS[0],
+    store::remote::ARGUMENTS[1],
+    store::remote::ARGUMENTS[2],
+    store::remote::ARGUMENTS[3],
     git::POLL,
     git::START_TIMEOUT,
 ];
@@ -84,7 +85,10 @@ struct Options {
     dnssec_cache: Option<u32>,
     cookie_secret: Option<clients::CookieSecrets>,
     rate_limit: Option<u16>,
-    remote: Option<String>,
+    remote: Option<Secret>,
+    ssh_key: Option<Secret>,
+    ssh_host_key: Option<String>,
+    tls_ca: Option<String>,
     poll: Option<git::PollSeconds>,
     start_timeout: Option<u64>,
 }
@@ -131,10 +135,12 @@ pub async fn serve(mut environment: Environment) -> Result<(), Stop> {
         cache: options.dnssec_cache,
     };
     signing::start(&server, signing)?;
-    if let Some(remote) = &options.remote {
-        let connector = NetworkConnector::new(&environment.network, TcpOptions::default());
+    let Options { remote, ssh_key, ssh_host_key, tls_ca, .. } = options;
+    let remote = Arguments { remote, ssh_key, ssh_host_key, tls_ca };
+    let connector = NetworkConnector::new(&environment.network, TcpOptions::default());
+    if let Some(remote) = remote.remote(connector).map_err(Stop::Usage)? {
         let settings = git::Settings::new(options.poll, options.start_timeout);
-        git::start(remote, connector, settings, &server).await?;
+        git::start(remote, settings, &server).await?;
     }
     let counted = server.clone();
     environment.also_count(move || counted.borrow().authority.statistics().to_string());
