@@ -203,3 +203,61 @@ impl fmt::Debug for Hasher {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ring::digest;
+
+    /// The first 320 bytes of both files of https://shattered.io: different, and of one SHA-1.
+    const SHATTERED: [&[u8]; 2] = [
+        include_bytes!("../tests/collisions/shattered-1.bin"),
+        include_bytes!("../tests/collisions/shattered-2.bin"),
+    ];
+
+    fn hash(format: Format, bytes: &[u8]) -> Result<ObjectId, Collision> {
+        let mut hasher = Hasher::new(format);
+        hasher.update(bytes);
+        hasher.finish()
+    }
+
+    #[track_caller]
+    fn check(text: &str, id: bool) {
+        assert_eq!(ObjectId::from_hex(text.as_bytes()).map(|id| id.to_string()), id.then(|| text.to_owned()));
+    }
+
+    #[test]
+    fn ids_are_40_or_64_small_digits() {
+        check(&"0123456789abcdef".repeat(4), true);
+        check(&"01234567".repeat(5), true);
+        for text in
+            ["", "0", &"0".repeat(39), &"0".repeat(42), &"A".repeat(40), &"g".repeat(64), &"0".repeat(66)]
+        {
+            check(text, false);
+        }
+    }
+
+    #[test]
+    fn collisions_under_sha1_are_detected() {
+        let plain = SHATTERED.map(|bytes| digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, bytes));
+        assert!(SHATTERED[0] != SHATTERED[1] && plain[0].as_ref() == plain[1].as_ref());
+        for bytes in SHATTERED {
+            assert_eq!(hash(Format::Sha1, bytes), Err(Collision));
+            // In whatever comes behind it too.
+            assert_eq!(hash(Format::Sha1, &[bytes, &[7; 1000]].concat()), Err(Collision));
+            let mut harmless = bytes.to_vec();
+            harmless[200] ^= 1;
+            assert!(hash(Format::Sha1, &harmless).is_ok());
+        }
+        let strong = SHATTERED.map(|bytes| hash(Format::Sha256, bytes).unwrap());
+        assert_ne!(strong[0], strong[1]);
+    }
+
+    /// A blob's header in front changes what the collision needs, so these are harmless as files; no published pair collides
+    /// as objects of git.
+    #[test]
+    fn the_published_files_differ_as_objects() {
+        let [one, other] = SHATTERED.map(|bytes| ObjectId::of(Format::Sha1, Kind::Blob, bytes).unwrap());
+        assert_ne!(one, other);
+    }
+}
