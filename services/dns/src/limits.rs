@@ -153,3 +153,6 @@ pub const FIRST_RETRY_SECONDS_MOST: u64 = 120;
 
 /// Seconds that a refresh may take in all: a zone of 100 MB at 256 kbit/s. Longer: it failed and is tried again.
 pub const TRANSFER_SECONDS: u64 = 3600;
+
+/// Milliseconds between two questions to a primary, however many notifications there are.
+pub const REFRESH_PAUSE_MS: u64 = 500;

@@ -4,7 +4,7 @@ use super::Server;
 use super::updates::{handle_notify, handle_update};
 use crate::client::unix_seconds;
 use crate::keys::Right;
-use crate::limits::{TRANSFERS, UDP_OCTETS_WITHOUT_EDNS};
+use crate::limits::{TRANSFERS, UDP_OCTETS, UDP_OCTETS_WITHOUT_EDNS};
 use crate::name::Name;
 use crate::opt::ExtendedError;
 use crate::packet::{Packet, bare_answer, set_count};
@@ -79,56 +79,45 @@ fn handle_query(
     message: &[u8],
     session: Option<Session>,
 ) -> Reply {
-    let question = Packet::new(message).and_then(|mut packet| packet.question());
-    match (question, session) {
-        (Ok(question), session) if matches!(question.rtype, RecordType::AXFR | RecordType::IXFR) => {
-            handle_transfer(server, transport, message, session)
-        }
-        (question, Some(session)) => {
-            if let Ok(question) = question
-                && question.rtype == RecordType::SOA
-                && let Some(zone) = zone_called(server, &question.name)
-                && server.keys.allows(session.key(), Right::Transfer, zone.apex())
-            {
-                server.remember(zone.apex(), peer, session.key());
+    let question = Packet::new(message).and_then(|mut packet| packet.question()).ok();
+    let zone = question.as_ref().and_then(|question| zone_called(server, &question.name));
+    let key = session.as_ref().map(Session::key).cloned();
+    if let (Some(question), Some(zone)) = (question, zone) {
+        let has_right = |key: &Rc<tsig::Key>| server.keys.allows(key, Right::Transfer, zone.apex());
+        let may = key.as_ref().is_some_and(has_right);
+        match question.rtype {
+            RecordType::SOA if may => key.iter().for_each(|key| server.remember(zone.apex(), peer, key)),
+            // RFC 5936 §4.2: not over UDP.
+            RecordType::AXFR if transport == Transport::Udp => {}
+            RecordType::AXFR | RecordType::IXFR if may || server.policy.open_transfers => {
+                return handle_transfer(server, transport, message, zone, session);
             }
-            let Server { authority, scratch, .. } = server;
-            scratch[..message.len()].copy_from_slice(message);
-            let length = authority.answer_signed(transport, scratch, message.len(), session.octets());
-            finish(length.map(|length| scratch[..length].to_vec()), Some(session))
+            _ => {}
         }
-        (_, None) => Reply::Nothing,
     }
+    // All others are answered as without a signature; so are those that may not have what they ask for.
+    let Server { authority, scratch, .. } = server;
+    scratch[..message.len()].copy_from_slice(message);
+    let reserved = session.as_ref().map_or(0, Session::octets);
+    let length = authority.answer_signed(transport, scratch, message.len(), reserved);
+    finish(length.map(|length| scratch[..length].to_vec()), session)
 }
 
 fn handle_transfer(
     server: &mut Server,
     transport: Transport,
     message: &[u8],
+    zone: Rc<Zone>,
     session: Option<Session>,
 ) -> Reply {
     let Ok(request) = Request::parse(message) else {
         return finish(refusal(server, message, Rcode::FormErr, None), session);
     };
-    let is_udp = transport == Transport::Udp;
-    if is_udp && request.serial.is_none() {
-        return finish(refusal(server, message, Rcode::NotImp, None), session); // RFC 5936 §4.2
-    }
-    let Some(zone) = zone_called(server, &request.zone) else {
-        // RFC 5936 §2.2.1
-        return finish(
-            refusal(server, message, Rcode::NotAuth, Some(ExtendedError::NotAuthoritative)),
-            session,
-        );
-    };
-    let may = |session: &Session| server.keys.allows(session.key(), Right::Transfer, zone.apex());
-    if !server.policy.open_transfers && !session.as_ref().is_some_and(may) {
-        return finish(refusal(server, message, Rcode::Refused, Some(ExtendedError::Prohibited)), session);
-    }
     let history = server.history_of(&zone);
     let differences =
         request.serial.and_then(|serial| history.and_then(|history| history.since(serial, zone.serial())));
-    if is_udp {
+    if transport == Transport::Udp {
+        server.authority.count(Rcode::NoError);
         return finish(answer_small(&request, zone, differences, session.as_ref()), session);
     }
     if server.transfers >= TRANSFERS {
@@ -173,7 +162,7 @@ pub(super) fn refusal(
     server.authority.count(rcode);
     let mut answer = bare_answer(request, rcode as u8)?;
     if has_opt(request) {
-        let [s1, s0] = (crate::limits::UDP_OCTETS as u16).to_be_bytes();
+        let [s1, s0] = (UDP_OCTETS as u16).to_be_bytes();
         answer.extend_from_slice(&[0, 0, 41, s1, s0, 0, 0, 0, 0, 0, if error.is_some() { 6 } else { 0 }]);
         if let Some(error) = error {
             answer.extend_from_slice(&[0, 15, 0, 2, 0, error as u8]);

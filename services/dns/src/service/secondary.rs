@@ -21,7 +21,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// Who has a zone, and the key that gets it.
 pub type Primary = (IpAddr, Rc<Key>);
@@ -103,6 +103,8 @@ pub async fn run(
         };
         let until = Instant::now() + jittered(wait);
         let next = good_until.map_or(until, |expiry| until.min(expiry));
+        // Whoever can send notifications does not make us ask all the time.
+        sleep(Duration::from_millis(limits::REFRESH_PAUSE_MS)).await;
         // Woken or not: the next thing to do is the same.
         let _ = timeout(next.saturating_duration_since(Instant::now()), secondary.wake.notified()).await;
         if good_until.is_some_and(|expiry| expiry <= Instant::now()) {
@@ -184,6 +186,9 @@ async fn refresh_from(
             }
         }
     };
+    if old.as_ref().is_some_and(|old| Rc::ptr_eq(old, &zone)) {
+        return Ok(());
+    }
     let (serial, records) = (zone.serial(), zone.records());
     server.borrow_mut().install(apex, zone).map_err(TransferError::Zone)?;
     info!("zone {}: serial {serial} from {primary}, {how}, {records} records", to_text(apex.wire()));

@@ -73,13 +73,13 @@ pub static RULES: [Rule; 36] = [
     ),
     follow_neither(
         Kind::Nsd,
-        "NOTIMP for NOTIFY and UPDATE (RFC 1035 4.1.1), which NSD answers with NXDOMAIN or NOTAUTH",
-        not_implemented,
+        "NOTIFY and UPDATE without a key are refused (RFC 2136 3.3), NSD says NXDOMAIN or NOTAUTH",
+        without_key,
     ),
     follow_neither(
         Kind::Knot,
-        "NOTIMP for NOTIFY and UPDATE (RFC 1035 4.1.1), which Knot answers with NOTAUTH",
-        not_implemented,
+        "NOTIFY and UPDATE without a key are refused (RFC 2136 3.3), Knot says NOTAUTH",
+        without_key,
     ),
     follow_neither(
         Kind::Nsd,
@@ -293,13 +293,13 @@ fn negative_without_room(case: &Case<'_>, ours: &Reply, theirs: &Reply) -> bool 
 }
 
 /// The opcodes 4 and 5.
-fn not_implemented(case: &Case<'_>, ours: &Reply, theirs: &Reply) -> bool {
+fn without_key(case: &Case<'_>, ours: &Reply, _: &Reply) -> bool {
     let operation = ours.flags >> 11 & 0x0F;
     let about_it = matches!(
         case.difference,
         Difference::Rcode(..) | Difference::Question | Difference::Edns(_) | Difference::Flags(..)
     );
-    ours.rcode == NOTIMP && matches!(operation, 4 | 5) && theirs.rcode != NOTIMP && about_it
+    matches!(ours.rcode, REFUSED | FORMERR | NOTAUTH | NOTIMP) && matches!(operation, 4 | 5) && about_it
 }
 
 fn any_in_full(case: &Case<'_>, ours: &Reply, theirs: &Reply) -> bool {
