@@ -22,10 +22,14 @@
 //!  zonefile ─► zone (Builder ─► Zone) ─► zones ─┐
 //!                                               ├─► authority ─► answer
 //!  query (parse in place) ──────────────────────┘       └─► message (write in place)
+//!
+//!  all else: packet ─► tsig, keys ─┬─► transfer (AXFR, IXFR) ─► records
+//!                                  ├─► update ─► Difference
+//!                                  └─► notify
 //! ```
 //!
-//! It does not do (yet): transfers, updates, NOTIFY, TSIG, signing. Records that a signer has put into a zone file are
-//! served when they are asked for, not added by themselves. No recursion, ever.
+//! What is not a plain query has its own modules, just as pure but for their memory; [`service`] is where clock, network and
+//! whoever keeps the zones come together. No recursion, ever.
 
 mod authority;
 pub mod check;
