@@ -5,11 +5,14 @@
 mod support;
 
 use std::{fs, path::PathBuf, process::Command};
-use store::remote::{
-    Location, Problem, Secret,
-    ssh::{HostKey, Identity, open},
+use store::{
+    Options, Store,
+    remote::{
+        Arguments, Location, Problem, RemoteError, Secret,
+        ssh::{HostKey, Identity, open},
+    },
 };
-use support::{HostConnector, Origin, Program, find, free_port, git_output, run};
+use support::{HostConnector, Origin, Program, find, free_port, run, scenarios};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// sshd with one host key, which runs git for whoever has the key `user`.
@@ -67,6 +70,81 @@ impl Sshd {
         let line = String::from_utf8(output.stdout).unwrap();
         line.split(' ').nth(1).unwrap().to_owned()
     }
+}
+
+impl Sshd {
+    async fn clone(&self, path: &str, options: Options) -> Result<Store<HostConnector>, RemoteError> {
+        let url = self.location().to_string().replace("/x", path);
+        let arguments = Arguments {
+            remote: Some(Secret::new(url)),
+            ssh_key: Some(Secret::new(self.read("user").replace('\n', " "))),
+            ssh_host_key: Some(self.fingerprint()),
+            ..Arguments::default()
+        };
+        Store::clone(arguments.remote(HostConnector).unwrap().unwrap(), options).await
+    }
+}
+
+/// Runs a scenario against repositories of both kinds, and servers that let us choose the protocol's version and do not.
+#[track_caller]
+fn scenario(scenario: impl AsyncFn(&Origin, &Sshd)) {
+    for (format, more) in
+        [("sha1", "AcceptEnv GIT_PROTOCOL"), ("sha256", "AcceptEnv GIT_PROTOCOL"), ("sha1", "")]
+    {
+        let origin = Origin::new(format);
+        let sshd = Sshd::new(&origin, "ed25519", "ed25519", more);
+        run(async { scenario(&origin, &sshd).await });
+    }
+}
+
+async fn clone(origin: &Origin, sshd: &Sshd, options: Options) -> Store<HostConnector> {
+    sshd.clone(&origin.bare().display().to_string(), options).await.unwrap()
+}
+
+#[test]
+#[ignore = "needs sshd"]
+fn a_clone_is_changed_and_pulled() {
+    scenario(async |origin, sshd| {
+        scenarios::clone_change_pull(origin, async |options| clone(origin, sshd, options).await).await;
+    });
+}
+
+#[test]
+#[ignore = "needs sshd"]
+fn racing_writers_lose_nothing() {
+    scenario(async |origin, sshd| {
+        scenarios::racing_writers(origin, 4, async |options| clone(origin, sshd, options).await).await;
+    });
+}
+
+#[test]
+#[ignore = "needs sshd"]
+fn what_others_did_is_merged() {
+    scenario(async |origin, sshd| {
+        scenarios::merging(origin, async |options| clone(origin, sshd, options).await).await;
+    });
+}
+
+#[test]
+#[ignore = "needs sshd"]
+fn a_hook_is_heard() {
+    scenario(async |origin, sshd| {
+        scenarios::hook_declines(origin, async |options| clone(origin, sshd, options).await).await;
+    });
+}
+
+#[test]
+#[ignore = "needs sshd"]
+fn what_git_prints_is_told() {
+    let origin = Origin::new("sha1");
+    let sshd = Sshd::new(&origin, "ed25519", "ed25519", "");
+    run(async {
+        let Err(error) = sshd.clone("/nowhere's", Options::default()).await else {
+            panic!("it is not there")
+        };
+        let error = error.to_string();
+        assert!(error.contains("'/nowhere's' does not appear to be a git repository"), "{error}");
+    });
 }
 
 /// What a command prints, after nothing is said to it but the end of a conversation with git.
@@ -170,7 +248,6 @@ fn streams_are_longer_than_windows() {
     let sshd = Sshd::new(&origin, "ed25519", "ed25519", "");
     let key = fs::read_to_string(sshd.directory.join("user.pub")).unwrap();
     origin.scratch.file("allowed", format!("restrict,command=\"cat; echo end >&2\" {key}"));
-    git_output(&origin.bare(), &["rev-parse", "main"]);
     run(async {
         let (identity, host_key) = (sshd.identity("user"), HostKey::parse(&sshd.fingerprint()).unwrap());
         let location = sshd.location();

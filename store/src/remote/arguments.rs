@@ -1,6 +1,9 @@
 //! The boot arguments that say where a repository is and how to get there, the same in all services.
 
-use super::{Location, Remote, Scheme, Secret};
+use super::{
+    Location, Remote, Scheme, Secret,
+    ssh::{HostKey, Identity},
+};
 use runtime::{Argument, configuration::Error, connect::Connect, tls::Trust};
 use std::fmt;
 
@@ -61,7 +64,11 @@ impl Arguments {
             Some(text) => Trust::parse(text).map_err(|error| bad("tls-ca", error))?,
             None => Trust::web(),
         };
-        Ok(Some(Remote::new(location, connector, &trust)))
+        let identity =
+            self.ssh_key.as_ref().map(Identity::parse).transpose().map_err(|error| bad("ssh-key", error))?;
+        let host_key = self.ssh_host_key.as_deref().map(HostKey::parse).transpose();
+        let host_key = host_key.map_err(|error| bad("ssh-host-key", error))?;
+        Ok(Some(Remote::new(location, connector, &trust).with_ssh(identity, host_key)))
     }
 }
 

@@ -46,13 +46,23 @@ pub struct Remote<C: Connect> {
     pub location: Location,
     connector: C,
     http: Rc<Client<C>>,
+    /// Who we are by ssh, and which key the server must have.
+    identity: Option<Rc<ssh::Identity>>,
+    host_key: Option<ssh::HostKey>,
 }
 
 impl<C: Connect + Clone> Remote<C> {
     /// The repository at `location`, over connections of `connector`; by https if its server is to be trusted.
     pub fn new(location: Location, connector: C, trust: &Trust) -> Self {
         let http = Rc::new(Client::new(connector.clone(), trust));
-        Self { location, connector, http }
+        Self { location, connector, http, identity: None, host_key: None }
+    }
+
+    /// By ssh as whoever has this key, from a server that has that key.
+    pub fn with_ssh(mut self, identity: Option<ssh::Identity>, host_key: Option<ssh::HostKey>) -> Self {
+        self.identity = identity.map(Rc::new);
+        self.host_key = host_key;
+        self
     }
 }
 

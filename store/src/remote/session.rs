@@ -10,6 +10,7 @@ use super::{
     pkt_line::{Message, Packet},
     problem::Problem,
     references::References,
+    ssh,
 };
 use runtime::connect::Connect;
 use std::{future::Future, time::Duration};
@@ -80,7 +81,20 @@ async fn connect<C: Connect>(
             let (http, packets) = Exchange::open(remote.http.clone(), location, service).await?;
             Ok((packets, Some(http)))
         }
-        Scheme::Ssh => Err(Problem::Argument("--remote: ssh is not there yet; use https://".to_owned())),
+        Scheme::Ssh => {
+            let command = ssh_command(location, service);
+            let identity = remote.identity.as_deref();
+            let version2 = service == Service::UploadPack;
+            let stream = ssh::open(
+                &remote.connector,
+                location,
+                identity,
+                remote.host_key.as_ref(),
+                &command,
+                version2,
+            );
+            Ok((Packets::new(stream.await?), None))
+        }
     }
 }
 
@@ -92,6 +106,12 @@ fn daemon_request(location: &Location, service: Service) -> Vec<u8> {
     let mut message = Message::new();
     message.data(line.as_bytes());
     message.into_bytes()
+}
+
+/// What an ssh server is asked to run (gitprotocol-pack, "SSH Transport"): the path is quoted as for a shell, by which most
+/// servers run it.
+fn ssh_command(location: &Location, service: Service) -> String {
+    format!("{} '{}'", service.name(), location.path.replace('\'', "'\\''").replace('!', "'\\!'"))
 }
 
 /// Runs something that may take so long and no longer.
