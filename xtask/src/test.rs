@@ -37,7 +37,7 @@ pub fn run(arguments: Vec<String>) -> Result<ExitCode, Failure> {
     step("certificates");
     peers("acme", &["pebble"], &mut skipped)?;
     step("git's servers");
-    peers("store", &["git", "git_daemon", "killed", "smart_http"], &mut skipped)?;
+    peers("store", &["git", "git_daemon", "killed", "smart_http", "ssh"], &mut skipped)?;
     step("services and other people's programs");
     interop(&artefacts, &mut skipped)?;
     step("boot grid and the whole path");
