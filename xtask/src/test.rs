@@ -218,10 +218,15 @@ fn peers(package: &str, names: &[&str], skipped: &mut Vec<String>) -> Result<(),
 }
 
 /// Programs that images meet in tests/interop, each by its Debian package and the test that needs it.
-const INTEROP: [(&str, &str, &str); 3] = [
+const INTEROP: [(&str, &str, &str); 8] = [
     ("dns_git", "git", "git"),
     ("dns_git", "nsupdate", "bind9-dnsutils"),
     ("dns_git", "dig", "bind9-dnsutils"),
+    ("dns_git", "nginx", "nginx-light"),
+    ("dns_git", "fcgiwrap", "fcgiwrap"),
+    ("dns_git", "openssl", "openssl"),
+    ("dns_git", "sshd", "openssh-server"),
+    ("dns_git", "ssh-keygen", "openssh-client"),
 ];
 
 /// Whole images with other people's servers and clients.

@@ -130,6 +130,12 @@ pub const LATE_DATAGRAMS: usize = 64;
 /// Updates and notifications over UDP that are being carried out. With more, datagrams wait.
 pub const LATE_TASKS: usize = 256;
 
+/// Attempts to send an answer while the queue of datagrams is full, and the pause between two. After a second it is lost, and the
+/// client asks again.
+pub const LATE_SENDS: usize = 500;
+/// See [`LATE_SENDS`].
+pub const LATE_PAUSE: std::time::Duration = std::time::Duration::from_millis(2);
+
 /// Transfers that are sent at a time, at up to 40 KiB each and four octets a name. More are answered with SERVFAIL.
 pub const TRANSFERS: usize = 32;
 

@@ -9,6 +9,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+pub mod servers;
+
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::{
     fs,

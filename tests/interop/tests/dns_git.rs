@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use interop::{Client, Daemon, Image, Origin, serial, with_line};
+use interop::{Client, Daemon, Image, Origin, serial, servers::Web, with_line};
 use std::{
     sync::{
         Mutex,
@@ -76,6 +76,28 @@ fn an_update_is_a_commit_that_says_who_and_what_and_leaves_the_rest_of_the_file(
     assert!(!taken && said.contains("REFUSED"), "{said}");
     assert_eq!(origin.commits(), 2);
     origin.fsck();
+}
+
+/// The image reads and changes a repository that is reached by these arguments.
+#[track_caller]
+fn check_remote(origin: &Origin, arguments: &[String]) {
+    let mut image = Image::start(origin, "dns", arguments);
+    image.wait_for("serving");
+    for number in 1..=3 {
+        let (taken, said) = image.update(KEY, &format!("update add n{number}.example.org 300 TXT {number}"));
+        assert!(taken, "{said}\n{}", image.said());
+    }
+    assert_eq!((origin.commits(), serial(&origin.text("example.org"))), (4, 4));
+    origin.fsck();
+    let secrets = ["pass@word", "pass%40word", "OPENSSH PRIVATE"];
+    assert!(!secrets.iter().any(|secret| image.said().contains(secret)), "{}", image.said());
+}
+
+#[test]
+#[ignore = "boots images; cargo xtask test"]
+fn over_https_with_a_password() {
+    let (origin, _) = origin();
+    check_remote(&origin, &Web::new(&origin).arguments());
 }
 
 #[test]

@@ -3,10 +3,10 @@
 use super::Server;
 use super::clients::client;
 use super::requests::{Reply, respond};
-use crate::limits::{LATE_DATAGRAMS, LATE_TASKS};
+use crate::limits::{LATE_DATAGRAMS, LATE_PAUSE, LATE_SENDS, LATE_TASKS};
 use crate::{Handled, Transport};
 use runtime::network::{Network, Responder};
-use std::{cell::RefCell, net::SocketAddr, rc::Rc, sync::Arc};
+use std::{cell::RefCell, io::ErrorKind, net::SocketAddr, rc::Rc, sync::Arc};
 use tokio::sync::Semaphore;
 
 /// Answers what comes over UDP.
@@ -71,11 +71,21 @@ pub(super) async fn answer_late(server: Rc<RefCell<Server>>, network: Network, p
         let (server, network) = (server.clone(), network.clone());
         let _task = runtime::spawn(async move {
             if let Some(answer) = answer(&server, peer, &message).await {
-                // Where there is no room it is lost, as datagrams are, and the client asks again.
-                let _ = network.send_from(port, &answer, peer);
+                send(&network, port, &answer, peer).await;
             }
             drop(place);
         });
+    }
+}
+
+/// Sends an answer. Updates that were pushed together are answered together, more than the queue has room for. In the end it
+/// is lost, as datagrams are, and the client asks again.
+async fn send(network: &Network, port: u16, answer: &[u8], peer: SocketAddr) {
+    for _ in 0..LATE_SENDS {
+        match network.send_from(port, answer, peer) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => tokio::time::sleep(LATE_PAUSE).await,
+            _ => return,
+        }
     }
 }
 
