@@ -33,11 +33,11 @@ pub fn run(arguments: Vec<String>) -> Result<ExitCode, Failure> {
     step("images and tender");
     let artefacts = build()?;
     step("TLS and HTTP");
-    peers("runtime", &["tls", "http"], &mut skipped)?;
+    peers("runtime", &["tls", "http"], &artefacts, &mut skipped)?;
     step("certificates");
-    peers("acme", &["pebble"], &mut skipped)?;
+    peers("acme", &["pebble"], &artefacts, &mut skipped)?;
     step("git's servers");
-    peers("store", &["git", "git_daemon", "killed", "smart_http", "ssh"], &mut skipped)?;
+    peers("store", &["git", "git_daemon", "killed", "smart_http", "ssh"], &artefacts, &mut skipped)?;
     step("services and other people's programs");
     interop(&artefacts, &mut skipped)?;
     step("boot grid and the whole path");
@@ -80,7 +80,9 @@ fn build() -> Result<Artefacts, Failure> {
         };
         image::build(&dns, target, &baked)?;
     }
-    image::build(&image::Description::load("dns-git")?, "spt", &image::Options::default())?;
+    for name in ["acme", "dns-git"] {
+        image::build(&image::Description::load(name)?, "spt", &image::Options::default())?;
+    }
     Ok(Artefacts { images, tender })
 }
 
@@ -202,14 +204,21 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
 ];
 
 /// Tests of a package with other people's programs at the other end.
-fn peers(package: &str, names: &[&str], skipped: &mut Vec<String>) -> Result<(), Failure> {
+fn peers(
+    package: &str,
+    names: &[&str],
+    artefacts: &Artefacts,
+    skipped: &mut Vec<String>,
+) -> Result<(), Failure> {
     for name in names {
         let needed = PROGRAMS.iter().filter(|(test, ..)| test == name);
         let missing: Vec<&str> =
             needed.filter(|(_, program, _)| !is_installed(program)).map(|(.., package)| *package).collect();
         if missing.is_empty() {
-            let arguments = ["test", "--package", package, "--test", name, "--quiet", "--", "--ignored"];
-            cargo::check(&mut cargo::cargo(&arguments))?;
+            let mut test =
+                cargo::cargo(&["test", "--package", package, "--test", name, "--quiet", "--", "--ignored"]);
+            test.env("SKERRY_IMAGES", &artefacts.images).env("SKERRY_TENDER", &artefacts.tender);
+            cargo::check(&mut test)?;
         } else {
             skipped.push(format!("{name} with a peer; sudo apt-get install {}", missing.join(" ")));
         }

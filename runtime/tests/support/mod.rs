@@ -75,6 +75,12 @@ impl Drop for Scratch {
 pub struct Program(Child);
 
 impl Program {
+    /// Starts a program that is not waited for; what it prints is shown if the test fails.
+    pub fn started(command: &mut Command) -> Self {
+        let child = command.stdin(Stdio::null()).spawn();
+        Self(child.unwrap_or_else(|error| panic!("{command:?}: {error}")))
+    }
+
     /// Starts a server and waits until it listens on `port`.
     pub fn serving(command: &mut Command, port: u16) -> Self {
         // `s_server` ends with its input.

@@ -46,6 +46,12 @@ pub const ROUND_SECONDS: u64 = 24 * 3_600;
 /// Seconds between two looks, however many NOTIFYs come: our own updates make the primary send some.
 pub const ROUND_SECONDS_LEAST: u64 = 5;
 
+/// Octets of a NOTIFY; a longer one is not answered. It has a name, perhaps an SOA record and a signature.
+pub const NOTIFY_OCTETS: usize = 1_500;
+
+/// Seconds that a connection with NOTIFYs may take.
+pub const NOTIFY_SECONDS: u64 = 10;
+
 /// Seconds until another try where the primary could not be reached.
 pub const RETRY_SECONDS: u64 = 60;
 

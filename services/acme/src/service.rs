@@ -2,8 +2,8 @@
 
 use crate::{
     limits::{
-        FAILED_SECONDS, FAILED_SECONDS_MOST, PROPAGATION_SECONDS, PROPAGATION_SECONDS_MOST, RETRY_SECONDS,
-        ROUND_SECONDS, ROUND_SECONDS_LEAST,
+        FAILED_SECONDS, FAILED_SECONDS_MOST, NOTIFY_OCTETS, NOTIFY_SECONDS, PROPAGATION_SECONDS,
+        PROPAGATION_SECONDS_MOST, RETRY_SECONDS, ROUND_SECONDS, ROUND_SECONDS_LEAST,
     },
     order::{self, Authority},
     plan::{self, Task},
@@ -15,13 +15,14 @@ use runtime::{
     certificate::{Key, Seed},
     connect::{Connect, NetworkConnector},
     http::Client,
-    network::{Network, TcpOptions, UdpOptions, UdpSocket},
+    network::{Network, TcpListener, TcpOptions, TcpStream, UdpOptions, UdpSocket},
     tls::Trust,
 };
-use std::{collections::HashMap, fmt, net::IpAddr, rc::Rc, time::Duration};
+use std::{collections::HashMap, fmt, io, net::IpAddr, rc::Rc, time::Duration};
 use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
     sync::Notify,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
 /// The port on which a primary tells of changes.
@@ -120,6 +121,7 @@ pub async fn serve(mut environment: Environment) -> Result<(), Stop> {
     let url = options.acme_server.unwrap_or_else(|| letsencrypt.to_owned());
     let woken = Rc::new(Notify::new());
     runtime::spawn(listen(network.clone(), options.dns_server, woken.clone()));
+    runtime::spawn(listen_over_tcp(network.clone(), options.dns_server, woken.clone()));
     network.addressed().await;
     info!("looking after {} at {}, certificates by {url}", dns::to_text(primary.zone()), options.dns_server);
     let mut issuer = Issuer {
@@ -152,13 +154,48 @@ async fn listen(network: Network, primary: IpAddr, woken: Rc<Notify>) {
         Ok(socket) => socket,
         Err(error) => return warn!("changes are only seen every {ROUND_SECONDS} s: {error}"),
     };
-    let mut buffer = [0; 1_500];
+    let mut buffer = [0; NOTIFY_OCTETS];
     loop {
         let (length, from) = socket.receive_from(&mut buffer).await;
         if let Some(answer) = notified(&buffer[..length]).filter(|_| from.ip() == primary) {
             woken.notify_one();
             let _ = socket.send_to(&answer, from).await; // it asks again
         }
+    }
+}
+
+/// The same over TCP, which Knot prefers.
+async fn listen_over_tcp(network: Network, primary: IpAddr, woken: Rc<Notify>) {
+    let options = TcpOptions {
+        backlog: 4,
+        connections: 4,
+        receive_buffer: 2_048,
+        send_buffer: 2_048,
+        ..TcpOptions::default()
+    };
+    let listener = match TcpListener::bind(&network, PORT, options) {
+        Ok(listener) => listener,
+        Err(error) => return warn!("changes that are told over TCP are not seen: {error}"),
+    };
+    loop {
+        let (stream, peer) = listener.accept().await;
+        if peer.ip() == primary {
+            let session = timeout(Duration::from_secs(NOTIFY_SECONDS), told(stream, woken.clone()));
+            runtime::spawn(async move { drop(session.await) });
+        }
+    }
+}
+
+/// Answers the messages of a connection, each behind its length (RFC 1035 §4.2.2), as long as they are NOTIFYs.
+async fn told(mut stream: TcpStream, woken: Rc<Notify>) -> io::Result<()> {
+    loop {
+        let length = usize::from(stream.read_u16().await?);
+        let mut message = [0; NOTIFY_OCTETS];
+        let message = message.get_mut(..length).ok_or(io::ErrorKind::InvalidData)?;
+        stream.read_exact(message).await?;
+        let answer = notified(message).ok_or(io::ErrorKind::InvalidData)?;
+        woken.notify_one();
+        stream.write_all(&[&(answer.len() as u16).to_be_bytes()[..], &answer].concat()).await?;
     }
 }
 
@@ -275,5 +312,25 @@ impl<C: Connect + Clone + 'static> Issuer<C> {
                 Ok(false)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(message: &[u8], expected: Option<&[u8]>) {
+        assert_eq!(notified(message).as_deref(), expected);
+    }
+
+    #[test]
+    fn only_notifications_are_answered() {
+        const QUESTION: &[u8] = b"\x07example\x03org\x00\x00\x06\x00\x01";
+        let message = |flags: u8| [&[7, 7, flags, 0, 0, 1, 0, 0, 0, 0, 0, 0], QUESTION].concat();
+        check(&message(0x24), Some(&[&[7, 7, 0xa0, 0, 0, 1, 0, 0, 0, 0, 0, 0], QUESTION].concat()));
+        check(&message(0x00), None);
+        check(&message(0xa4), None);
+        check(b"\x07\x07\x24", None);
     }
 }

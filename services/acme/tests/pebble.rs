@@ -20,7 +20,7 @@ use tokio::{io::AsyncWriteExt, net::TcpListener, time::sleep};
 
 const HOST: &str = "www.example.org";
 const KEY: &str = "acme._update.example.org:SHA256:c2tlcnJ5IHNlY3JldCBmb3IgdGhlIHRlc3RzIDMyIG8=";
-const SEED: &str = "correct horse battery staple";
+const SEED: &str = "correct-horse-battery-staple";
 
 /// Seconds that a certificate of this Pebble is valid. It is renewed when a third is left.
 const VALID_SECONDS: u64 = 30;
@@ -30,15 +30,20 @@ struct Lab {
     _programs: [Program; 2],
     scratch: Scratch,
     trust: Trust,
+    /// The certificate of Pebble's server, in PEM.
+    server: String,
     dns: u16,
     acme: u16,
     management: u16,
+    /// Where Knot sends NOTIFY to.
+    notify: u16,
 }
 
 impl Lab {
     fn start() -> Self {
         let (scratch, dns) = (Scratch::new(), free_port());
-        let knot = knot(&scratch, dns);
+        let notify = free_port();
+        let knot = knot(&scratch, dns, notify);
         let (acme, management) = (free_port(), free_port());
         let authority = Authority::new();
         let certified = authority.certify("localhost", 2000, 2100);
@@ -60,7 +65,16 @@ impl Lab {
         // Nonces are refused now and then, as by default, and orders take their time.
         let pebble = Program::serving(pebble.env("PEBBLE_VA_NOSLEEP", "1"), acme);
         let trust = Trust::parse(&authority.pem).unwrap();
-        Self { _programs: [knot, pebble], scratch, trust, dns, acme, management }
+        Self {
+            _programs: [knot, pebble],
+            scratch,
+            trust,
+            server: certified.pem,
+            dns,
+            acme,
+            management,
+            notify,
+        }
     }
 
     fn primary(&self) -> Primary<HostConnector> {
@@ -99,7 +113,7 @@ impl Lab {
 }
 
 /// Knot with a zone that our key may transfer and change.
-fn knot(scratch: &Scratch, port: u16) -> Program {
+fn knot(scratch: &Scratch, port: u16, notify: u16) -> Program {
     let place = scratch.path().display();
     let (name, rest) = KEY.split_once(':').unwrap();
     let secret = rest.split_once(':').unwrap().1;
@@ -113,7 +127,8 @@ fn knot(scratch: &Scratch, port: u16) -> Program {
              database:\n  storage: {place}\n\
              key:\n - id: {name}\n   algorithm: hmac-sha256\n   secret: {secret}\n\
              acl:\n - id: ours\n   key: {name}\n   action: [transfer, update]\n\
-             zone:\n - domain: example.org\n   storage: {place}\n   file: example.org.zone\n   acl: ours\n"
+             remote:\n - id: image\n   address: 127.0.0.1@{notify}\n\
+             zone:\n - domain: example.org\n   storage: {place}\n   file: example.org.zone\n   acl: ours\n   notify: image\n"
         ),
     );
     Program::serving(Command::new("/usr/sbin/knotd").args(["-c", &configuration]), port)
@@ -228,5 +243,41 @@ fn what_fails_is_not_tried_all_the_time() {
         issuer.primary = Primary::new(HostConnector, "127.0.0.1", lab.dns, &stranger).unwrap();
         let error = issuer.round().await.unwrap_err().to_string();
         assert!(error.starts_with("the primary: "), "{error}");
+    });
+}
+
+/// Our tender with the image, on a network from which it reaches this host.
+fn image(lab: &Lab) -> Program {
+    let variable = |name| std::env::var(name).unwrap_or_else(|_| panic!("{name} is set by cargo xtask test"));
+    let certificate: String = lab.server.lines().filter(|line| !line.starts_with('-')).collect();
+    let mut command = Command::new(variable("SKERRY_TENDER"));
+    command.args(["--mem=32", "--outbound", &format!("--publish=127.0.0.1:{}:53", lab.notify), "--"]);
+    command.arg(format!("{}/acme.spt", variable("SKERRY_IMAGES")));
+    command.args(["--dns-server=10.0.2.2", &format!("--port={}", lab.dns), &format!("--dns-key={KEY}")]);
+    command.args([
+        &format!("--account-key-seed={SEED}"),
+        "--email=hostmaster@example.org",
+        "--propagation=0",
+    ]);
+    command.args([
+        &format!("--acme-server=https://10.0.2.2:{}/dir", lab.acme),
+        &format!("--tls-ca={certificate}"),
+    ]);
+    Program::started(&mut command)
+}
+
+#[test]
+#[ignore = "needs pebble, knot, openssl, the image"]
+fn the_image_answers_a_notify_with_a_certificate() {
+    let lab = Lab::start();
+    let _image = image(&lab);
+    run(async {
+        let key = Seed::new(SEED.as_bytes()).unwrap().key(HOST);
+        let published = Published::new(lab.primary(), HOST).unwrap();
+        // It has looked at the zone and found nothing by the time that the request is there; then a NOTIFY wakes it.
+        sleep(Duration::from_secs(3)).await;
+        let identity = obtain(&published, &key, &[HOST.to_owned()]).await.unwrap();
+        let (port, root) = (serve(TlsAcceptor::new(identity, &[])).await, lab.root().await);
+        assert!(openssl_is_content(&root, port).await);
     });
 }
