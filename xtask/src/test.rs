@@ -36,6 +36,7 @@ pub fn run(arguments: Vec<String>) -> Result<ExitCode, Failure> {
     peers("runtime", &["tls", "http"], &artefacts, &mut skipped)?;
     step("certificates");
     peers("acme", &["pebble"], &artefacts, &mut skipped)?;
+    peers("dns", &["signed", "encrypted"], &artefacts, &mut skipped)?;
     step("git's servers");
     peers("store", &["git", "git_daemon", "killed", "smart_http", "ssh"], &artefacts, &mut skipped)?;
     step("services and other people's programs");
@@ -186,6 +187,12 @@ fn usable_io_uring() -> bool {
 
 /// Programs that clients and servers of runtime and store are tried with: test, program, Debian package.
 const PROGRAMS: &[(&str, &str, &str)] = &[
+    ("signed", "unbound", "unbound"),
+    ("signed", "delv", "bind9-dnsutils"),
+    ("signed", "dnssec-keygen", "bind9-utils"),
+    ("encrypted", "kdig", "knot-dnsutils"),
+    ("encrypted", "dig", "bind9-dnsutils"),
+    ("encrypted", "curl", "curl"),
     ("tls", "openssl", "openssl"),
     ("http", "nginx", "nginx-light"),
     ("http", "curl", "curl"),

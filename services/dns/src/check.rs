@@ -19,6 +19,8 @@ pub enum FileKind {
     Keys,
     /// Half a key that signs a zone: `KZONE.+ALGORITHM+TAG.key`, `….private`.
     SigningKey,
+    /// Certificate and key of TLS: `_tls.pem`.
+    Identity,
     /// Hidden, or in a folder: nobody's.
     Other,
 }
@@ -29,6 +31,7 @@ impl FileKind {
         match path {
             _ if path.starts_with('.') || path.contains('/') => FileKind::Other,
             _ if path == "_keys" || path.ends_with("._keys") => FileKind::Keys,
+            _ if path == "_tls.pem" => FileKind::Identity,
             _ if is_key_file(path) => FileKind::SigningKey,
             _ => FileKind::Zone,
         }

@@ -16,6 +16,8 @@ pub enum Read {
     Zone(Loaded),
     /// Keys; and what is wrong with some of them.
     Keys(Vec<String>),
+    /// Certificate and key of TLS, in PEM.
+    Identity(String),
 }
 
 /// Reads every zone file of the archive into `zones` and every file of keys into `keys`, and tells `report` of each how it
@@ -45,6 +47,7 @@ pub fn load(
             let mut text = BufReader::with_capacity(READ_AHEAD_OCTETS, Whole { file: entry, left });
             let text: &mut dyn BufRead = &mut text;
             report(match kind {
+                FileKind::Identity => whole(file, text).map(Read::Identity),
                 FileKind::SigningKey => signing_key(zones, file, text).map(|()| Read::Keys(Vec::new())),
                 FileKind::Keys => keys.load(file, text).map(Read::Keys),
                 _ => zones.load(file, text).map(Read::Zone),
@@ -55,10 +58,15 @@ pub fn load(
 }
 
 fn signing_key(zones: &mut Zones, file: &str, text: &mut dyn BufRead) -> Result<(), ZoneError> {
+    zones.load_signing_key(file, &whole(file, text)?)
+}
+
+/// All of a small file.
+fn whole(file: &str, text: &mut dyn BufRead) -> Result<String, ZoneError> {
     let (mut whole, most) = (String::new(), KEY_FILE_OCTETS as u64 + 1);
     io::Read::read_to_string(&mut io::Read::take(text, most), &mut whole)
         .map_err(|error| ZoneError::about(file, error.to_string()))?;
-    zones.load_signing_key(file, &whole)
+    if whole.len() as u64 == most { Err(ZoneError::about(file, "it is too long")) } else { Ok(whole) }
 }
 
 /// A file that must have its full length: half a zone would deny the names of the other half.
@@ -98,7 +106,7 @@ mod tests {
     fn name_of(read: Read) -> String {
         match read {
             Read::Zone(loaded) => loaded.name,
-            Read::Keys(_) => "keys".to_string(),
+            Read::Keys(_) | Read::Identity(_) => "keys".to_string(),
         }
     }
 

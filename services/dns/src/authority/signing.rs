@@ -19,7 +19,12 @@ impl Authority {
     /// they are asked for. Nothing is signed before. Returns when it should be called again, if ever, or after an hour at the
     /// latest; and whenever there are other keys.
     pub fn set_time(&mut self, now: u64) -> Option<u64> {
-        let next = self.zones.set_time(now);
+        self.set_time_of_keys(now, now)
+    }
+
+    /// The same where keys go by another clock than signatures, to see what a roll-over will be like.
+    pub fn set_time_of_keys(&mut self, keys: u64, now: u64) -> Option<u64> {
+        let next = self.zones.set_time(keys);
         if self.signer.is_none() && self.zones.signing().is_used() {
             let hashes = if self.zones.signing().denial() == Denial::Nsec3 { self.signatures.1 } else { 0 };
             self.signer = Some(Box::new(Signer::new(self.zones.key(), self.signatures, hashes)));

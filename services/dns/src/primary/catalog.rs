@@ -66,7 +66,7 @@ impl Catalog {
         let gone: Vec<String> = seen.keys().filter(|file| !now.contains_key(*file)).cloned().collect();
         let mut without_file = Vec::new();
         for file in &gone {
-            if matches!(FileKind::of(file), FileKind::Keys | FileKind::SigningKey) {
+            if matches!(FileKind::of(file), FileKind::Keys | FileKind::SigningKey | FileKind::Identity) {
                 info!("{file}: is gone, and its keys with it");
                 server.forget_keys(file);
             }
@@ -76,7 +76,9 @@ impl Catalog {
         for (file, id) in now.iter().filter(|(file, id)| seen.get(*file) != Some(*id)) {
             changed += 1;
             match FileKind::of(file) {
-                FileKind::Keys | FileKind::SigningKey => keys(repository, file, id, server),
+                FileKind::Keys | FileKind::SigningKey | FileKind::Identity => {
+                    keys(repository, file, id, server);
+                }
                 _ => self.zone_file(repository, file, *id, prepared, key, server),
             }
         }

@@ -48,6 +48,20 @@ pub async fn session(
         };
         let Some(answer) = answer else { return Ok(()) };
         timeout(SILENCE, stream.write_all(&answer)).await??;
+        timeout(SILENCE, stream.flush()).await??;
+    }
+}
+
+/// The answer to one message that came some other way, if it deserves one. Not to requests for transfers, which are many.
+pub async fn answer_message(server: &Rc<RefCell<Server>>, peer: IpAddr, query: &[u8]) -> Option<Vec<u8>> {
+    let prefixed = answer(&mut server.borrow_mut(), peer, query).ok()?;
+    if let Some(answer) = prefixed {
+        return answer.get(2..).map(<[u8]>::to_vec);
+    }
+    match respond(server, Transport::Tcp, peer, query) {
+        Reply::Message(message) => Some(message),
+        Reply::Later(later) => later.await,
+        Reply::Nothing | Reply::Transfer(..) => None,
     }
 }
 
@@ -82,6 +96,7 @@ async fn transfer(
         }
         timeout(SILENCE, stream.write_all(&prefixed(&message))).await??;
     }
+    timeout(SILENCE, stream.flush()).await??;
     Ok(())
 }
 

@@ -11,6 +11,7 @@
 mod clients;
 mod connections;
 mod datagrams;
+pub mod encrypted;
 mod git;
 mod notifications;
 mod replays;
@@ -61,6 +62,7 @@ pub const ARGUMENTS: &[Argument] = &[
     signing::CACHE,
     clients::COOKIE_SECRET,
     clients::RATE_LIMIT,
+    encrypted::TLS,
     Argument { name: "axfr", value: "", help: "whoever asks gets whole zones; otherwise it takes a key" },
     // With zones and keys, instead of the content archive; updates are pushed to it.
     store::remote::ARGUMENTS[0],
@@ -85,6 +87,8 @@ struct Options {
     dnssec_cache: Option<u32>,
     cookie_secret: Option<clients::CookieSecrets>,
     rate_limit: Option<u16>,
+    #[serde(default)]
+    tls: bool,
     remote: Option<Secret>,
     ssh_key: Option<Secret>,
     ssh_host_key: Option<String>,
@@ -119,7 +123,8 @@ pub async fn serve(mut environment: Environment) -> Result<(), Stop> {
         keys.add(key).map_err(Stop::Failed)?;
     }
     let key = HashKey::new(random);
-    let zones = if options.remote.is_some() { Zones::new(key) } else { load(key, &mut keys)? };
+    let mut identity = None;
+    let zones = if options.remote.is_some() { Zones::new(key) } else { load(key, &mut keys, &mut identity)? };
     let mut authority = Authority::new(zones);
     authority.set_keepalive(limits::TCP_IDLE_SECONDS as u16 * 10);
     if let Some(UdpOctets(octets)) = options.udp_size {
@@ -135,6 +140,13 @@ pub async fn serve(mut environment: Environment) -> Result<(), Stop> {
         cache: options.dnssec_cache,
     };
     signing::start(&server, signing)?;
+    if let Some(pem) = identity {
+        let loaded = server.borrow_mut().load_key_file("_tls.pem", pem.as_bytes());
+        loaded.map_err(|error| Stop::Failed(error.to_string()))?;
+    }
+    if options.tls {
+        encrypted::start(&server, &environment.network)?;
+    }
     let Options { remote, ssh_key, ssh_host_key, tls_ca, .. } = options;
     let remote = Arguments { remote, ssh_key, ssh_host_key, tls_ca };
     let connector = NetworkConnector::new(&environment.network, TcpOptions::default());
@@ -192,12 +204,13 @@ fn start(server: &Rc<RefCell<Server>>, environment: &Environment) -> Result<(), 
 
 /// Reads every zone and key file there is. Without a zone, and without a key that says where to get one, there is nothing to
 /// serve, and somebody should know.
-fn load(key: HashKey, keys: &mut Keys) -> Result<Zones, Stop> {
+fn load(key: HashKey, keys: &mut Keys, identity: &mut Option<String>) -> Result<Zones, Stop> {
     let mut zones = Zones::new(key);
     let archive = runtime::content::open(CONTENT)?;
     let outcome = content::load(&mut zones, keys, archive, |read| match read {
         Ok(content::Read::Zone(loaded)) => report(&loaded),
         Ok(content::Read::Keys(warnings)) => warnings.iter().for_each(|warning| warn!("{warning}")),
+        Ok(content::Read::Identity(pem)) => *identity = Some(pem),
         Err(error) => warn!("{error}"),
     });
     if let Err(error) = outcome {

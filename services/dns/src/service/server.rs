@@ -1,5 +1,6 @@
 //! What all ways into the service share: zones, keys, and who is to be told of changes.
 
+use super::encrypted::Encrypted;
 use super::replays::Replays;
 use super::secondary::{Primary, Secondary};
 use super::updates::Backend;
@@ -47,6 +48,8 @@ pub struct Server {
     /// Datagrams that are answered by a task, with who sent them.
     pub(super) late: VecDeque<(SocketAddr, Vec<u8>)>,
     pub(super) to_answer: Rc<Notify>,
+    /// Answers over TLS.
+    pub(super) encrypted: Encrypted,
     /// There are other signing keys.
     pub(super) to_sign: Rc<Notify>,
     pub(super) transfers: usize,
@@ -69,6 +72,7 @@ impl Server {
             secondaries: HashMap::new(),
             late: VecDeque::new(),
             to_answer: Rc::default(),
+            encrypted: Encrypted::default(),
             to_sign: Rc::default(),
             transfers: 0,
         }

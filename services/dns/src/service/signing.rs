@@ -125,10 +125,16 @@ fn tell_time(server: &Rc<RefCell<Server>>) -> Option<u64> {
 }
 
 impl Server {
-    /// Takes the keys of a file, of TSIG or for signing, instead of those it had before; warnings.
+    /// Takes the keys of a file, of TSIG, for signing or of TLS, instead of those it had before; warnings.
     pub fn load_key_file(&mut self, file: &str, mut text: &[u8]) -> Result<Vec<String>, ZoneError> {
-        if FileKind::of(file) != FileKind::SigningKey {
-            return self.keys.load(file, &mut text);
+        match FileKind::of(file) {
+            FileKind::SigningKey => {}
+            FileKind::Identity => {
+                let loaded =
+                    self.encrypted.load(text).map_err(|error| ZoneError::about(file, error.to_string()));
+                return loaded.map(|()| Vec::new());
+            }
+            _ => return self.keys.load(file, &mut text),
         }
         let text = std::str::from_utf8(text).map_err(|_| ZoneError::about(file, "it is no text"))?;
         self.authority.zones_mut().load_signing_key(file, text)?;
