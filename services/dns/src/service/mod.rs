@@ -206,7 +206,13 @@ fn start(server: &Rc<RefCell<Server>>, environment: &Environment) -> Result<(), 
 /// serve, and somebody should know.
 fn load(key: HashKey, keys: &mut Keys, identity: &mut Option<String>) -> Result<Zones, Stop> {
     let mut zones = Zones::new(key);
-    let archive = runtime::content::open(CONTENT)?;
+    let has_primary = keys.iter().any(|entry| entry.primary.is_some());
+    let archive = match runtime::content::open(CONTENT) {
+        Ok(archive) => archive,
+        // A secondary needs nothing but its keys.
+        Err(_) if has_primary => return Ok(zones),
+        Err(error) => return Err(error.into()),
+    };
     let outcome = content::load(&mut zones, keys, archive, |read| match read {
         Ok(content::Read::Zone(loaded)) => report(&loaded),
         Ok(content::Read::Keys(warnings)) => warnings.iter().for_each(|warning| warn!("{warning}")),
