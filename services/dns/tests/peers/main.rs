@@ -215,3 +215,41 @@ fn knot_is_a_primary_of_ours() {
 fn bind_is_a_primary_of_ours() {
     check_primary(Kind::Bind);
 }
+
+/// A zone of some hundred messages.
+fn large_zone(them: &str) -> String {
+    let mut text = zone(1, them);
+    for number in 0..30_000 {
+        text.push_str(&format!("t{number} TXT \"{number:0>200}\"\n"));
+    }
+    text
+}
+
+#[test]
+fn a_large_zone_goes_to_dig_in_many_signed_messages() {
+    let (port, transfer) = (free_port(&[US]), "x._transfer.example.org");
+    let zones = vec![("example.org", large_zone(US))];
+    ours::start(at(US, port), Setup { zones, keys: vec![key(transfer)], ..Setup::default() });
+    let whole =
+        dig(at(US, port), &["-y", &format!("hmac-sha256:{transfer}:{SECRET}"), "example.org", "AXFR"]);
+    let end = whole.lines().rfind(|line| line.contains("XFR size")).unwrap_or("no end");
+    assert!(end.contains("30010 records (messages ") && !whole.contains("verify"), "{end}");
+}
+
+#[test]
+fn a_large_zone_comes_from_nsd_which_signs_some_of_the_messages() {
+    let (us, them) = (US, "127.0.0.3");
+    let (port, key_name) = (free_port(&[us, them]), format!("{them}.{us}._transfer.example.org"));
+    let text = large_zone(them);
+    let peer = Peer::start(
+        Kind::Nsd,
+        Role::Primary,
+        at(them, port),
+        at(us, port),
+        ("example.org", &text),
+        &key_name,
+    );
+    wait_for(at(them, port), &["www.example.org", "A"], "192.0.2.1", &[&peer]);
+    ours::start(at(us, port), Setup { keys: vec![key(&key_name)], ..Setup::default() });
+    wait_for(at(us, port), &["t29999.example.org", "TXT"], &format!("\"{:0>200}\"", 29_999), &[&peer]);
+}
