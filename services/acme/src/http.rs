@@ -7,7 +7,7 @@ use http_body_util::{BodyExt, Full};
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
 use runtime::{
     connect::Connect,
-    http::{Body, Bytes, Client, Request, Response, Uri, header::RETRY_AFTER},
+    http::{Body, Bytes, Client, HeaderMap, Request, Response, Uri, header::RETRY_AFTER},
 };
 use std::{future::Future, pin::Pin};
 use tokio::sync::{mpsc, oneshot};
@@ -70,11 +70,16 @@ async fn exchange<C: Connect>(
     let (mut head, body) = response.into_parts();
     let body = body.whole(ANSWER_OCTETS).await.map_err(|error| error.to_string())?;
     check_directory(&body)?;
-    let wait = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if wait.is_none_or(|seconds| seconds > RETRY_AFTER_MOST) {
-        head.headers.remove(RETRY_AFTER);
-    }
+    limit_wait(&mut head.headers);
     Ok(Response::from_parts(head, body))
+}
+
+/// Leaves only a wait that can be waited for.
+fn limit_wait(headers: &mut HeaderMap) {
+    let wait = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if wait.is_none_or(|seconds| seconds > RETRY_AFTER_MOST) {
+        headers.remove(RETRY_AFTER);
+    }
 }
 
 /// If it is a directory (RFC 8555 §7.1.1): that it says where nonces come from, and does it in a URL.
@@ -84,5 +89,43 @@ fn check_directory(body: &[u8]) -> Result<(), String> {
     match url.map(str::parse::<Uri>) {
         Some(Err(_)) => Err("the authority's directory has no URL for nonces".to_owned()),
         Some(Ok(_)) | None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use runtime::http::HeaderValue;
+
+    #[track_caller]
+    fn check_url(body: &str, expected: bool) {
+        assert_eq!(check_directory(body.as_bytes()).is_ok(), expected);
+    }
+
+    #[test]
+    fn a_directory_has_urls() {
+        check_url(r#"{"newNonce": "https://a.example/nonce"}"#, true);
+        check_url(r#"{"newNonce": "https://a b"}"#, false);
+        check_url(r#"{"newNonce": ""}"#, false);
+        check_url(r#"{"status": "valid"}"#, true);
+        check_url("-----BEGIN CERTIFICATE-----", true);
+        check_url(&"[".repeat(10_000), true);
+    }
+
+    #[track_caller]
+    fn check_wait(value: &'static str, kept: bool) {
+        let mut headers = HeaderMap::new();
+        headers.insert(RETRY_AFTER, HeaderValue::from_static(value));
+        limit_wait(&mut headers);
+        assert_eq!(headers.contains_key(RETRY_AFTER), kept, "{value}");
+    }
+
+    #[test]
+    fn waits_are_short() {
+        check_wait("3", true);
+        check_wait("3600", true);
+        check_wait("3601", false);
+        check_wait("18446744073709551615", false);
+        check_wait("Fri, 31 Dec 9999 23:59:59 GMT", false);
     }
 }
