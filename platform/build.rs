@@ -10,6 +10,8 @@ const C_LIBRARIES: [&str; 9] = ["c", "gcc_eh", "gcc_s", "gcc", "util", "rt", "pt
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    // The layout of images: whoever is linked with us is linked again.
+    println!("cargo::rerun-if-changed=link.ld");
     println!("cargo::rerun-if-env-changed=SKERRY_TARGET");
     println!(
         "cargo::rustc-check-cfg=cfg(skerry_target, values(\"spt\", \"hvt\", \"virtio\", \"xen\", \"host\"))"
