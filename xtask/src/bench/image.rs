@@ -7,6 +7,7 @@ use super::netns::{Lab, Subnet, command_in};
 use super::options::Options;
 use crate::Failure;
 use crate::cargo::{build_tender, workspace};
+use crate::image;
 
 /// What starts a guest.
 pub struct Image {
@@ -48,6 +49,13 @@ impl Image {
             return Err(format!("`cargo xtask image dns {target}` failed: {text}"));
         }
         Ok(Self { tender, image: root.join(last), arguments })
+    }
+
+    /// The image of a package that is not DNS, with nothing baked in.
+    pub fn of_package(name: &str) -> Result<Self, Failure> {
+        let description = image::Description::load(name)?;
+        let image = image::build(&description, "spt", &image::Options::default())?;
+        Ok(Self { tender: build_tender()?, image, arguments: Vec::new() })
     }
 
     /// The guest's command in the client's namespace, with `memory` MiB, on `tap` and on processor `cpu`.

@@ -1,5 +1,6 @@
 //! `cargo xtask bench dns`: every number that is promised about the DNS image, measured beside its peers;
-//! `cargo xtask bench linux-vm`: the image beside a Linux virtual machine ([`vm`]).
+//! `cargo xtask bench linux-vm`: the image beside a Linux virtual machine ([`vm`]); `cargo xtask bench store`: clones of the git
+//! store beside git's ([`store`]).
 //!
 //! ```text
 //!    CPU 0                                   CPU 1
@@ -33,6 +34,7 @@ mod size;
 mod soak;
 mod speed;
 mod start;
+mod store;
 mod table;
 mod vm;
 mod zones;
@@ -61,8 +63,11 @@ struct Suite {
 }
 
 /// What can be measured.
-const SUITES: &[Suite] =
-    &[Suite { name: "dns", rounds: 9, rows: ROWS }, Suite { name: "linux-vm", rounds: 5, rows: vm::ROWS }];
+const SUITES: &[Suite] = &[
+    Suite { name: "dns", rounds: 9, rows: ROWS },
+    Suite { name: "linux-vm", rounds: 5, rows: vm::ROWS },
+    Suite { name: "store", rounds: 3, rows: store::ROWS },
+];
 
 /// The rows about the DNS image beside its peers.
 const ROWS: &[Row] = &[
@@ -85,7 +90,7 @@ struct Bench {
     promises: Promises,
 }
 
-/// `bench dns|linux-vm [--seconds N] [--rounds N] [--only ROW]...`; success when every promise that was measured holds.
+/// `bench dns|linux-vm|store [--seconds N] [--rounds N] [--only ROW]...`; success when every promise that was measured holds.
 pub fn run(arguments: Vec<String>) -> Result<ExitCode, Failure> {
     let options = match options::parse(arguments) {
         Ok(Some(options)) => options,

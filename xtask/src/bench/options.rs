@@ -91,10 +91,11 @@ pub fn help() -> String {
     let mut text = String::from(
         "usage: cargo xtask bench dns [OPTION]...          as root, with nsd, knot and iproute2 installed
        cargo xtask bench linux-vm [OPTION]...     as root, on Debian, with qemu-system-x86 and lz4 installed
+       cargo xtask bench store [OPTION]...        as root, with git and iproute2 installed
 
   --only ROW          one row, repeatable; without it all of them
   --seconds N         length of one measurement (1)
-  --rounds N          turns of every compared row (9; linux-vm: 5)
+  --rounds N          turns of every compared row (9; linux-vm: 5; store: 3)
   --rate N            queries per second where the load is paced (100000)
   --records N         records of the large zone (1000000)
   --idle-seconds N    how long the idle row watches (60)
@@ -131,7 +132,7 @@ mod tests {
         check("dns --only nothing", Err("there is no row 'nothing' in dns"));
         check("linux-vm --only boot --machine q35", Ok(true));
         check("linux-vm --only speed", Err("there is no row 'speed' in linux-vm"));
-        check("web", Err("there is no bench 'web', only dns and linux-vm"));
+        check("web", Err("there is no bench 'web', only dns and linux-vm and store"));
         check("dns --rounds 0", Err("--rounds is at least 1"));
     }
 }

@@ -80,6 +80,12 @@ impl Process {
     pub fn resident(&self) -> u64 {
         family(self.child.id()).into_iter().map(resident_of).sum()
     }
+
+    /// Bytes that were resident at most.
+    pub fn peak(&self) -> u64 {
+        let pids = family(self.child.id()).into_iter();
+        pids.map(|pid| kilobytes(&read(pid, "status"), "VmHWM:").unwrap_or(0) * 1024).sum()
+    }
 }
 
 impl Process {
