@@ -26,6 +26,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("acme", &["dns", "platform", "runtime"]),
     ("skerry-tender", &["solo5-sys"]),
     ("grid", &["platform"]),
+    ("clone", &["platform", "runtime", "store"]),
 ];
 
 /// Tools and tests, which end up in no image and may depend on anything.
