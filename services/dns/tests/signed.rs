@@ -22,7 +22,7 @@ const NAMES: &str = "@ ns1 nx a.b.nx a.b.c.ent b.c.ent c.ent ent y.c.ent foo.wil
 const TYPES: [&str; 13] =
     ["A", "NS", "SOA", "MX", "TXT", "CNAME", "DS", "DNSKEY", "NSEC", "NSEC3PARAM", "CDS", "ANY", "TYPE65280"];
 const CUTS: [&str; 8] = ["glued", "sibling", "unglued", "self", "occluded", "secure", "child", "many"];
-const BELOW_DNAME: [&str; 5] = ["www.old", "nx.old", "a.b.old", "chain", "foo.new"];
+const IN_DNAME: [&str; 7] = ["www.old", "nx.old", "a.b.old", "chain", "foo.new", "nope", "a.nope"];
 
 fn now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("later than 1970").as_secs()
@@ -39,7 +39,7 @@ fn questions() -> String {
             lines += &format!("{name}edge.test {rtype}\n");
         }
         // Unbound does not take the CNAME record that is made from a DNAME record if that is what was asked for.
-        for name in BELOW_DNAME.iter().filter(|_| !["CNAME", "ANY"].contains(&rtype)) {
+        for name in IN_DNAME.iter().filter(|_| !["CNAME", "ANY"].contains(&rtype)) {
             lines += &format!("{name}.dname.test {rtype}\n");
         }
     }

@@ -114,7 +114,16 @@ impl<'a> Response<'a> {
     }
 
     /// Proves that there was nothing nearer than the wildcards that were used.
+    #[inline]
     pub(super) fn prove_expansions(&mut self, name: &mut Name) {
+        if self.dnssec_ok && self.signer.as_ref().is_some_and(|signer| !signer.scratch.expansions.is_empty())
+        {
+            self.prove_each_expansion(name);
+        }
+    }
+
+    #[cold]
+    fn prove_each_expansion(&mut self, name: &mut Name) {
         while let Some((offset, encloser)) = self.next_expansion() {
             if self.truncated || !self.read_target(offset, name) {
                 continue;

@@ -15,6 +15,12 @@ use crate::name::Name;
 /// Fills a label behind which no name of a plain zone comes (see [`is_plain`]).
 pub const PLAIN_FILLING: u8 = b'~';
 
+/// What precedes a wildcard in a plain zone, before the name of its parent.
+pub const BEFORE_WILDCARD: &[u8] = b"\x02)~";
+
+/// What follows a wildcard.
+pub const AFTER_WILDCARD: &[u8] = b"\x02*\0";
+
 /// One or two labels, and where in the name that was given they are followed by its suffix.
 #[derive(Clone, Copy, Debug)]
 pub struct Neighbour {
@@ -29,6 +35,14 @@ pub struct Neighbour {
 impl Neighbour {
     fn new(suffix: usize) -> Neighbour {
         Neighbour { octets: [0; 2 * (1 + LABEL_OCTETS)], length: 0, suffix, may_exist: false }
+    }
+
+    /// One label, with its length, before a suffix.
+    pub fn of(label: &[u8], suffix: usize) -> Neighbour {
+        let mut neighbour = Neighbour::new(suffix);
+        neighbour.octets[..label.len()].copy_from_slice(label);
+        neighbour.length = label.len();
+        neighbour
     }
 
     /// The labels before the common suffix.
@@ -168,6 +182,13 @@ mod tests {
         check(b"\x01\0\x01a\0", true, ["a.", "\\000\\000.a."]);
         let b_and_zero = format!("{}.b.a.", "\\255".repeat(63));
         check(b"\x02b\0\x01a\0", true, [&b_and_zero, "b\\000\\000.a."]);
+    }
+
+    #[test]
+    fn the_neighbours_of_a_wildcard_are_known() {
+        let name = name(b"\x01*\x01a\0");
+        assert_eq!(before(&name, 0, true).prefix(), BEFORE_WILDCARD);
+        assert_eq!(after(&name, 0, 1).prefix(), AFTER_WILDCARD);
     }
 
     #[test]

@@ -24,6 +24,9 @@ use crate::zone::{Node, Set, Zone};
 /// Tells hashes of names apart that stand for the name itself, what is around it, and its child `*`.
 const AROUND: u64 = 0xA0A0_5C5C_A0A0_5C5C;
 
+/// The types at a name that is made up.
+const RRSIG_AND_NSEC: [u8; 8] = [0, 6, 0, 0, 0, 0, 0, 3];
+
 /// Puts proofs into one answer.
 pub struct Prover<'p, 'w> {
     /// Where they go.
@@ -190,6 +193,17 @@ impl Prover<'_, '_> {
         if at.name.label(encloser - 1) == b"*" {
             return true;
         }
+        // Almost always the ends are these: no need to make the name.
+        let is_short = at.name.suffix(encloser).len() + neighbours::AFTER_WILDCARD.len() <= NAME_OCTETS;
+        if self.signed.denial == Denial::Nsec && self.signed.is_plain && is_short {
+            let after = Neighbour::of(neighbours::AFTER_WILDCARD, encloser);
+            let (bitmap, prefix) = (&mut self.signer.scratch.bitmap, neighbours::BEFORE_WILDCARD);
+            bitmap.clear();
+            bitmap.extend(RRSIG_AND_NSEC);
+            let offset = self.writer.suffix(at.offset, encloser);
+            let hash = self.key.extend(at.name.hash(encloser), b"*") ^ AROUND;
+            return self.put_nsec((prefix, encloser, at.name, offset), hash, after);
+        }
         self.with_wildcard(at, encloser, |prover, name, offset| {
             if prover.signed.denial == Denial::Nsec3 {
                 prover.signer.scratch.bitmap.clear();
@@ -326,7 +340,7 @@ impl Prover<'_, '_> {
             None => {
                 let bitmap = &mut self.signer.scratch.bitmap;
                 bitmap.clear();
-                bitmap.extend([0, 6, 0, 0, 0, 0, 0, 3]); // RRSIG and NSEC
+                bitmap.extend(RRSIG_AND_NSEC);
             }
         }
     }
