@@ -2,7 +2,7 @@
 
 use super::{
     disconnected,
-    limits::{DATA_BYTES, UNSENT_BYTES, WINDOW_BYTES},
+    limits::{DATA_BYTES, MESSAGES_PER_READ, UNSENT_BYTES, WINDOW_BYTES},
     numbers::{
         CHANNEL_CLOSE, CHANNEL_DATA, CHANNEL_EOF, CHANNEL_EXTENDED_DATA, CHANNEL_FAILURE, CHANNEL_OPEN,
         CHANNEL_OPEN_CONFIRMATION, CHANNEL_OPEN_FAILURE, CHANNEL_REQUEST, CHANNEL_SUCCESS,
@@ -204,8 +204,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Channel<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        let mut messages = 0;
         while this.taken == this.output.len() && !this.ended {
             this.reader = Some(context.waker().clone());
+            messages += 1;
+            if messages > MESSAGES_PER_READ {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             ready!(this.poll_message(context))?;
         }
         let count = buffer.remaining().min(this.output.len() - this.taken);

@@ -18,3 +18,6 @@ pub const VERSION_BYTES: usize = 8 * 1024;
 
 /// Packets before the program runs that say nothing new: banners, debug messages. More are refused.
 pub const IDLE_PACKETS: usize = 64;
+
+/// Messages without data that one read takes in before others get their turn: a server may send as many as it likes.
+pub const MESSAGES_PER_READ: usize = 64;

@@ -166,3 +166,58 @@ fn disconnected(message: &[u8]) -> Problem {
     let text = reader.number().and_then(|_reason| reader.string());
     Problem::Ssh(format!("the server hangs up: {}", printable(text.unwrap_or_default())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+    use tokio::io::{AsyncWriteExt, DuplexStream};
+
+    /// A server that says this, and then nothing.
+    struct Says(Vec<u8>);
+
+    impl Connect for Says {
+        type Stream = DuplexStream;
+
+        async fn connect(&self, _: &str, _: u16) -> io::Result<DuplexStream> {
+            let (ours, mut theirs) = tokio::io::duplex(1 << 20);
+            theirs.write_all(&self.0).await?;
+            theirs.shutdown().await?;
+            // Kept open for what we write.
+            std::mem::forget(theirs);
+            Ok(ours)
+        }
+    }
+
+    #[track_caller]
+    fn check(bytes: &[u8], expected: &str) {
+        let executor = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let location = "ssh://git@h/r".parse().unwrap();
+        let says = Says(bytes.to_vec());
+        let error =
+            executor.block_on(async { open(&says, &location, None, None, "x", true).await.err().unwrap() });
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+
+    fn packet(message: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(message.len() + 5).unwrap().to_be_bytes();
+        [b"SSH-2.0-x\r\n", &length[..], &[4], message, &[0; 4]].concat()
+    }
+
+    #[test]
+    fn hostile_servers_are_refused() {
+        check(b"", "closed the connection");
+        check(b"HTTP/1.1 400 Bad Request\r\n\r\n", "it says 'HTTP/1.1 400 Bad Request'");
+        check(b"SSH-1.5-old\r\n", "speaks SSH-1.5-old");
+        check(&[b'x'; 20_000], "what answers there is no git server");
+        check(b"SSH-2.0-x\r\n", "closed the connection");
+        check(b"SSH-2.0-x\r\n\xff\xff\xff\xff", "a packet that is none");
+        check(b"SSH-2.0-x\r\n\0\0\0\x08\xff1234567", "a packet that is none");
+        check(&packet(&[]), "a packet that is none");
+        check(&packet(&[20]), "a message that ends too early");
+        check(&packet(&[21]), "something else than keys");
+        check(&packet(&[1, 0, 0, 0, 2, 0, 0, 0, 3, b'b', b'y', b'e']), "the server hangs up: bye");
+        let kexinit = [&[20; 17][..], &[0; 4]].concat();
+        check(&packet(&kexinit), "no key exchange (curve25519-sha256) that we have");
+    }
+}

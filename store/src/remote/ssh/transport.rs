@@ -73,6 +73,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
     /// Sends our version and reads the server's (RFC 4253 §4.2), both without their line ends.
     pub(super) async fn exchange_versions(&mut self, ours: &str) -> Result<Vec<u8>, Problem> {
         self.outgoing.extend_from_slice(format!("{ours}\r\n").as_bytes());
+        let mut greeting = Vec::new();
         loop {
             while let Some(end) = self.incoming.iter().position(|&byte| byte == b'\n') {
                 let line: Vec<u8> = self.incoming.drain(..=end).collect();
@@ -84,15 +85,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
                 if line.starts_with(b"SSH-") {
                     return Err(Problem::Ssh(format!("the server speaks {}, not SSH-2.0", printable(line))));
                 }
+                if greeting.is_empty() {
+                    greeting = line.to_vec();
+                }
             }
             if self.incoming.len() > VERSION_BYTES {
                 return Err(Problem::NotGit { seen: printable(&self.incoming[..100]) });
             }
             if poll_fn(|context| self.poll_move(context)).await.map_err(closed)? == 0 {
-                if self.incoming.is_empty() {
-                    return Err(Problem::Closed { complaint: None, cause: None });
+                if greeting.is_empty() {
+                    greeting = std::mem::take(&mut self.incoming);
                 }
-                return Err(Problem::NotGit { seen: printable(&self.incoming) });
+                return Err(match &greeting[..] {
+                    [] => Problem::Closed { complaint: None, cause: None },
+                    seen => Problem::NotGit { seen: printable(seen) },
+                });
             }
         }
     }
