@@ -297,8 +297,8 @@ impl<C: Connect + Clone + 'static> Issuer<C> {
         };
         match outcome {
             Ok(until) => {
-                let days = until.saturating_sub(dns::client::unix_seconds()) / (24 * 3_600);
-                info!("{}: has a certificate for {days} days", task.host);
+                let hours = until.saturating_sub(dns::client::unix_seconds()) / 3_600;
+                info!("{}: has a certificate for {hours} h", task.host);
                 self.failed.remove(&task.host);
                 Ok(true)
             }
