@@ -19,7 +19,7 @@ use crate::{
     Contested, Edits, Error, Identity, Merged, ObjectId, Repository, Resolution, Tree, TreePath,
     remote::{
         Problem, RemoteError,
-        limits::{LOOKS, PUSH_ATTEMPTS, UNKNOWN_PUSHES},
+        limits::{LOOKS, PUSH_ATTEMPTS, RACE_DOUBLINGS, UNKNOWN_PUSHES},
         push::{Command, Verdict},
         receive::Receive,
     },
@@ -122,7 +122,8 @@ impl<C: Connect> Store<C> {
     async fn try_transact<E>(&mut self, make: &mut Make<'_, E>) -> Result<Option<ObjectId>, ChangeError<E>> {
         self.collision = None;
         for attempt in 0..PUSH_ATTEMPTS {
-            pause(attempt).await;
+            // Whoever has just pushed does not pause, so long pauses would only mean to lose again.
+            pause(attempt.min(RACE_DOUBLINGS)).await;
             let base = self.head();
             let new = make(&mut self.repository, base).map_err(ChangeError::Caller)?;
             let Some(new) = new.filter(|_| new != base) else { return Ok(base) };

@@ -17,7 +17,7 @@ pub const ARGUMENTS: [Argument; 4] = [
     Argument {
         name: "ssh-key",
         value: "ed25519:SECRET|SECRET-KEY",
-        help: "our key for ssh: a seed of 32 bytes in base64, or the text of a private key file without passphrase",
+        help: "our key for ssh: a seed of 32 bytes in base64, or a private key file's base64, on one line without blanks",
     },
     Argument {
         name: "ssh-host-key",

@@ -60,6 +60,10 @@ pub const PUSH_SECONDS: u64 = 120;
 /// Pushes tried for one change, as others may always be faster; then the change is returned with an error.
 pub const PUSH_ATTEMPTS: u32 = 32;
 
+/// Times that the pause after a lost race doubles: up to 200 ms. With it a change is given up after some ten seconds, and
+/// whoever asked for it is told while they still listen.
+pub const RACE_DOUBLINGS: u32 = 4;
+
 /// Milliseconds waited at most before the second attempt; twice as many before each next one, up to [`BACKOFF_MS_MAX`].
 pub const BACKOFF_MS: u64 = 25;
 

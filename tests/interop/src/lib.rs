@@ -292,6 +292,13 @@ impl Image {
         fs::read_to_string(&self.log).unwrap()
     }
 
+    /// The last of what it has said.
+    pub fn end(&self) -> String {
+        let said = self.said();
+        let lines: Vec<&str> = said.lines().collect();
+        lines[lines.len().saturating_sub(30)..].join("\n")
+    }
+
     /// Waits until it has said this.
     #[track_caller]
     pub fn wait_for(&mut self, words: &str) {

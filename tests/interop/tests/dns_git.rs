@@ -2,7 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use interop::{Client, Daemon, Image, Origin, serial, servers::Web, with_line};
+use interop::{
+    Client, Daemon, Image, Origin, serial,
+    servers::{Sshd, Web},
+    with_line,
+};
 use std::{
     sync::{
         Mutex,
@@ -98,6 +102,15 @@ fn check_remote(origin: &Origin, arguments: &[String]) {
 fn over_https_with_a_password() {
     let (origin, _) = origin();
     check_remote(&origin, &Web::new(&origin).arguments());
+}
+
+#[test]
+#[ignore = "boots images; cargo xtask test"]
+fn over_ssh_with_a_forced_command() {
+    for kind in ["ed25519", "rsa"] {
+        let (origin, _) = origin();
+        check_remote(&origin, &Sshd::new(&origin, kind).arguments());
+    }
 }
 
 #[test]
@@ -223,7 +236,7 @@ fn of_a_thousand_updates_by_two_images_and_a_person_none_is_lost() {
                         let script = format!("update add {name}-{number}.example.org 300 TXT {number}");
                         // Whoever is told SERVFAIL tries again.
                         while let (false, said) = image.update(KEY, &script) {
-                            assert!(said.contains("SERVFAIL"), "{said}");
+                            assert!(said.contains("SERVFAIL"), "{said}\n{}", image.end());
                             refused.fetch_add(1, Ordering::Relaxed);
                         }
                     }
@@ -259,6 +272,34 @@ fn of_a_thousand_updates_by_two_images_and_a_person_none_is_lost() {
         "{all} updates in {seconds:.1} s, {:.0} a second, {refused} answered with SERVFAIL",
         all as f64 / seconds
     );
+}
+
+#[test]
+#[ignore = "boots images; cargo xtask test"]
+fn updates_of_many_clients_share_pushes() {
+    const TOGETHER: usize = 32;
+    const EACH: usize = 10;
+    let (origin, mut daemon) = origin();
+    daemon.start();
+    let mut image = image(&origin, &daemon, &[]);
+    image.wait_for("serving");
+    let start = Instant::now();
+    thread::scope(|scope| {
+        for client in 0..TOGETHER {
+            let image = &image;
+            scope.spawn(move || {
+                let line = |number| format!("update add c{client}-{number}.example.org 300 TXT x");
+                let script: Vec<String> = (0..EACH).map(line).collect();
+                let (taken, said) = image.update(KEY, &script.join("\nsend\n"));
+                assert!(taken, "{said}");
+            });
+        }
+    });
+    let seconds = start.elapsed().as_secs_f64();
+    assert_eq!(names(&origin.text("example.org"), "c").len(), TOGETHER * EACH);
+    assert_eq!(origin.commits(), 1 + TOGETHER * EACH);
+    origin.fsck();
+    println!("{TOGETHER} clients, {:.0} updates a second", (TOGETHER * EACH) as f64 / seconds);
 }
 
 /// How long things are killed, and how often on average.

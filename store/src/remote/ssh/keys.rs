@@ -28,7 +28,7 @@ enum Pair {
 
 impl Identity {
     /// Reads `--ssh-key`: `ed25519:` and 32 bytes in base64, or the text of a private key without a passphrase: OpenSSH's
-    /// format, PKCS#8, or RSA's PKCS#1. Line ends may have become blanks on the way. The error says what is wrong.
+    /// format (its first and last line may be left out), PKCS#8, or RSA's PKCS#1. Line ends may have become blanks on the way. The error says what is wrong.
     pub fn parse(secret: &Secret) -> Result<Self, String> {
         let text = secret.expose().trim();
         if let Some(inner) = armoured(text, "OPENSSH PRIVATE KEY")? {
@@ -47,6 +47,12 @@ impl Identity {
             let pair = RsaKeyPair::from_der(&inner)
                 .map_err(|error| format!("an RSA key that is no good: {error}"))?;
             return Ok(Self::rsa(pair));
+        }
+        // What stands between the lines of an OpenSSH file: boot arguments have no blanks.
+        if let Ok(inner) = STANDARD.decode(text)
+            && inner.starts_with(b"openssh-key-v1\0")
+        {
+            return Self::from_openssh(&inner);
         }
         let seed = text.strip_prefix("ed25519:").unwrap_or(text).trim_end_matches('=');
         let seed = STANDARD_NO_PAD.decode(seed).ok().filter(|seed| seed.len() == 32);
