@@ -151,8 +151,9 @@ pub const REFRESH_SECONDS_LEAST: u64 = 5;
 /// Seconds between two questions to a primary at most, whatever the SOA record says: BIND's four weeks.
 pub const REFRESH_SECONDS_MOST: u64 = 28 * 24 * 3600;
 
-/// Seconds until a zone that was never fetched is asked for again; twice as many each time. The reference's.
-pub const FIRST_RETRY_SECONDS: u64 = 3;
+/// Seconds until a zone that was never fetched is asked for again; twice as many each time. An image that gets its address by
+/// DHCP has it by then.
+pub const FIRST_RETRY_SECONDS: u64 = 1;
 
 /// Seconds between two attempts to fetch a zone for the first time, at most.
 pub const FIRST_RETRY_SECONDS_MOST: u64 = 120;

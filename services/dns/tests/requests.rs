@@ -59,6 +59,12 @@ fn key(name_text: &str) -> Rc<Key> {
 
 impl Service {
     fn new() -> Service {
+        let service = Service::without_backend();
+        service.server.borrow_mut().set_backend(service.counts.clone());
+        service
+    }
+
+    fn without_backend() -> Service {
         let (mut zones, mut keys) = (Zones::new(HashKey::new([1; 24])), Keys::default());
         zones.load("example.org", &mut TEXT.as_bytes()).expect("the zone is good");
         for key in KEYS {
@@ -67,7 +73,6 @@ impl Service {
         let policy = Policy { open_transfers: false, port: 53 };
         let server = Rc::new(RefCell::new(Server::new(Authority::new(zones), keys, policy)));
         let counts = Rc::new(Counts::default());
-        server.borrow_mut().set_backend(counts.clone());
         Service { server, counts }
     }
 
@@ -131,6 +136,13 @@ fn updates_are_handed_on_if_their_key_may_change_the_zone() {
     let elsewhere = Request::new(&name("example.net")).add(address("n.example.net")).message(7);
     assert_eq!(Service::new().rcode(elsewhere.clone(), None), NOTAUTH);
     assert_eq!(Service::new().rcode(elsewhere, Some("u._update.example.org")), NOTAUTH);
+}
+
+#[test]
+fn without_anybody_to_hand_it_on_to_an_update_is_refused_with_a_signature() {
+    let service = Service::without_backend();
+    assert_eq!(service.rcode(update("n.example.org"), Some("u._update.example.org")), REFUSED);
+    assert_eq!(service.rcode(notify(), Some("u._update.example.org")), REFUSED);
 }
 
 #[test]

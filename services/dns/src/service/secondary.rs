@@ -174,9 +174,10 @@ async fn refresh_from(
         Some(_) => client::transfer(&mut stream, apex, since, Some(key), room, &hash_key).await.ok(),
         None => None,
     };
+    let is_whole = matches!(incremental, Some(Outcome::Whole(_)));
     let zone = incremental.and_then(|outcome| applied(outcome, old.as_ref(), &hash_key));
     let (zone, how) = match zone {
-        Some(zone) => (zone, "changes"),
+        Some(zone) => (zone, if is_whole { "whole" } else { "changes" }),
         None => {
             // Whatever was wrong with the changes (RFC 1995 §4): everything, over a new connection.
             let mut fresh = if since.is_some() { connect().await? } else { stream };

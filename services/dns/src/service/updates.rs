@@ -68,9 +68,10 @@ pub(super) fn handle_update(
         return finish(refuse(Rcode::NotAuth, Some(ExtendedError::NotAuthoritative)), session); // RFC 2136 §3.1.2
     }
     let is_secondary = server.borrow().secondaries.contains_key(&zone);
-    let (Some(session), Some(backend)) = (session, backend.filter(|_| !is_secondary)) else {
-        // RFC 3007 §3: without a signature nobody changes anything. A secondary does not forward (RFC 2136 §6).
-        return finish(refuse(Rcode::Refused, Some(ExtendedError::Prohibited)), None);
+    // RFC 3007 §3: without a signature nobody changes anything. A secondary does not forward (RFC 2136 §6).
+    let (session, backend) = match (session, backend.filter(|_| !is_secondary)) {
+        (Some(session), Some(backend)) => (session, backend),
+        (session, _) => return finish(refuse(Rcode::Refused, Some(ExtendedError::Prohibited)), session),
     };
     let Some(scope) = server.borrow().keys.update_scope(session.key(), &zone) else {
         return finish(refuse(Rcode::Refused, Some(ExtendedError::Prohibited)), Some(session)); // RFC 2136 §3.3
