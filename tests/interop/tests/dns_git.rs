@@ -234,9 +234,10 @@ fn of_a_thousand_updates_by_two_images_and_a_person_none_is_lost() {
                             break;
                         }
                         let script = format!("update add {name}-{number}.example.org 300 TXT {number}");
-                        // Whoever is told SERVFAIL tries again.
+                        // Whoever is told SERVFAIL, or nothing in time, tries again: to add what is there makes no commit.
                         while let (false, said) = image.update(KEY, &script) {
-                            assert!(said.contains("SERVFAIL"), "{said}\n{}", image.end());
+                            let again = said.contains("SERVFAIL") || said.contains("timed out");
+                            assert!(again, "{said}\n{}", image.end());
                             refused.fetch_add(1, Ordering::Relaxed);
                         }
                     }
@@ -269,7 +270,7 @@ fn of_a_thousand_updates_by_two_images_and_a_person_none_is_lost() {
     origin.fsck();
     let refused = refused.into_inner();
     println!(
-        "{all} updates in {seconds:.1} s, {:.0} a second, {refused} answered with SERVFAIL",
+        "{all} updates in {seconds:.1} s, {:.0} a second, {refused} had to be sent again",
         all as f64 / seconds
     );
 }
