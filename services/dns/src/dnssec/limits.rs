@@ -20,7 +20,7 @@ pub const DNSKEY_TTL_SECONDS: u32 = 3_600;
 pub const PROPAGATION_SECONDS: u64 = 3_600;
 
 /// Signatures kept, of sets and of denials, if nothing else is said: 112 octets each. What is not kept is made again, for some
-/// 20 us of the CPU; entries that were used least recently go first.
+/// tens of microseconds; entries that were used least recently go first.
 pub const SIGNATURES: usize = 8_192;
 
 /// Seeds at a time: the one in use, the next, the one before, and one to spare. More: the image does not start.

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 /// `--cookie-secret`
 pub const COOKIE_SECRET: Argument = Argument {
     name: "cookie-secret",
-    value: "HEX[,HEX]",
+    value: "SECRET[,SECRET]",
     help: "32 hexadecimal digits that all servers of an address share, and those of before; random if not given",
 };
 

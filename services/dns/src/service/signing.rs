@@ -17,8 +17,8 @@ const DAY: u64 = 86_400;
 /// `--dnssec-seed`
 pub const SEED: Argument = Argument {
     name: "dnssec-seed",
-    value: "BASE64[,BASE64]",
-    help: "signs every zone that has no key files, by keys derived from these 32 octets or more; several to roll over",
+    value: "SECRET[,SECRET]",
+    help: "signs zones without key files by keys derived from this, 32 octets or more in base 64; two to roll over",
 };
 
 /// `--dnssec-key-days`
