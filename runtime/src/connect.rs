@@ -4,7 +4,7 @@
 //! the host's own sockets.
 
 use crate::{
-    limits::{CONNECT_ADDRESSES, CONNECT_SECONDS},
+    limits::{CONNECT_ADDRESSES, CONNECT_SECONDS, LEASE_LOOK_MS, LEASE_MS},
     network::{Network, TcpOptions, TcpStream},
     resolver::Resolver,
 };
@@ -16,7 +16,7 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    time::{Instant, timeout_at},
+    time::{Instant, sleep, timeout_at},
 };
 
 /// Something that opens streams to hosts.
@@ -45,12 +45,25 @@ impl NetworkConnector {
     }
 }
 
+impl NetworkConnector {
+    /// An image that has just booted may not know its own address yet, nor a name server's.
+    async fn wait_for_lease(&self) {
+        for _ in 0..LEASE_MS / LEASE_LOOK_MS {
+            if !self.network.awaits_lease() {
+                return;
+            }
+            sleep(Duration::from_millis(LEASE_LOOK_MS)).await;
+        }
+    }
+}
+
 impl Connect for NetworkConnector {
     type Stream = TcpStream;
 
     /// Tries the host's addresses one after the other, IPv6 first, until one answers.
     async fn connect(&self, host: &str, port: u16) -> io::Result<TcpStream> {
         let until = Instant::now() + Duration::from_secs(CONNECT_SECONDS);
+        self.wait_for_lease().await;
         let addresses = timeout_at(until, self.resolver.addresses(host)).await;
         let addresses = match addresses {
             Ok(Ok(addresses)) => addresses,

@@ -52,6 +52,12 @@ pub const NEIGHBOUR_QUESTIONS: u32 = 8;
 /// Seconds without an answer until an attempt to connect fails, the lookup of the name included.
 pub const CONNECT_SECONDS: u64 = 30;
 
+/// How long connecting waits for a DHCP lease, and how often it looks. Servers answer within milliseconds, or a second where
+/// they check that nobody has the address; without a lease it goes on with IPv6 alone.
+pub const LEASE_MS: u64 = 4_000;
+/// See [`LEASE_MS`].
+pub const LEASE_LOOK_MS: u64 = 10;
+
 /// Addresses of a host that are tried until connecting to it fails. They share [`CONNECT_SECONDS`].
 pub const CONNECT_ADDRESSES: usize = 4;
 

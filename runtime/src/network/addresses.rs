@@ -83,6 +83,11 @@ impl Addressing {
         port == DHCP_CLIENT_PORT && self.dhcp.is_some()
     }
 
+    /// Whether there is no IPv4 address yet that is to come from a lease.
+    pub fn awaits_lease(&self) -> bool {
+        self.dhcp.is_some() && self.lease.is_none()
+    }
+
     fn ipv4(&self) -> Option<Fixed<Ipv4Addr>> {
         match self.settings.ipv4 {
             Source::Off => None,

@@ -81,6 +81,11 @@ impl Network {
         self.borrow().flows.len()
     }
 
+    /// Whether an IPv4 address is still to come from DHCP.
+    pub fn awaits_lease(&self) -> bool {
+        self.borrow().addressing.awaits_lease()
+    }
+
     // Borrows last for one call, no task runs during a turn, and a turn calls nobody but wakers: they cannot meet.
     fn borrow(&self) -> Ref<'_, Stack> {
         self.0.borrow()
