@@ -59,7 +59,7 @@ impl Report {
         match FileKind::of(file) {
             FileKind::Zone => self.zone(file, old, new),
             FileKind::Keys => self.keys(file, new),
-            FileKind::SigningKey | FileKind::Other => {}
+            FileKind::SigningKey | FileKind::Identity | FileKind::Other => {}
         }
     }
 
