@@ -1,6 +1,6 @@
 //! Clones a repository and says what that took: the image of `cargo xtask bench store`.
 
-use runtime::{Argument, Environment, Stop, connect::NetworkConnector, network::TcpOptions};
+use runtime::{Argument, Environment, Stop, connect::NetworkConnector, network::TcpOptions, tls::Trust};
 use std::process::ExitCode;
 use store::{
     Options, Store,
@@ -28,8 +28,11 @@ async fn clone(mut environment: Environment) -> Result<(), Stop> {
     let options = TcpOptions { receive_buffer: RECEIVE_BYTES, ..TcpOptions::default() };
     let connector = NetworkConnector::new(&environment.network, options);
     let start = platform::clock::monotonic();
-    let store =
-        Store::clone(Remote::new(location, connector), Options { depth, ..Options::default() }).await?;
+    let store = Store::clone(
+        Remote::new(location, connector, &Trust::web()),
+        Options { depth, ..Options::default() },
+    )
+    .await?;
     let milliseconds = (platform::clock::monotonic() - start) / 1_000_000;
     let mut files = 0;
     if let Some(tree) = store.tree()? {
