@@ -4,7 +4,7 @@
 
 mod support;
 
-use store::{Options, Store, remote::Problem};
+use store::{Limits, Options, Store, remote::Problem};
 use support::{Daemon, HostConnector, Origin, clone, run, scenarios};
 
 /// Runs a scenario against repositories of both kinds.
@@ -114,4 +114,62 @@ fn an_empty_repository_gets_its_first_commit() {
         assert_eq!(support::git_output(&bare, &["rev-parse", "main"]), head.unwrap());
         assert_eq!(support::git_output(&bare, &["show", "main:a/b"]), "c");
     });
+}
+
+#[test]
+#[ignore = "needs git daemon"]
+fn a_history_that_is_rewritten_is_followed() {
+    check(async |origin, url| {
+        for depth in [Some(1), None] {
+            let mut store = open(url, scenarios::depth(depth)).await;
+            let copy = origin.copy();
+            support::git_output(&copy, &["fetch", "-q", "origin"]);
+            support::git_output(&copy, &["reset", "-q", "--hard", "origin/other"]);
+            origin.write("readme", &format!("another history {depth:?}"));
+            origin.commit_all("by hand");
+            support::git_output(&copy, &["push", "-q", "--force", "origin", "HEAD:main"]);
+            let changes = store.pull().await.unwrap();
+            assert!(changes.iter().any(|change| change.path.to_string() == "readme"));
+            assert_eq!(scenarios::read(&store, "readme"), format!("another history {depth:?}"));
+            scenarios::write(&mut store, "zones/after", &format!("{depth:?}\n")).await.unwrap();
+            origin.fsck();
+        }
+    });
+}
+
+#[test]
+#[ignore = "needs git daemon"]
+fn too_much_history_is_refused_and_less_is_taken() {
+    let origin = Origin::new("sha1");
+    for number in 0..40 {
+        origin.write("noise", &noise(4_000));
+        origin.commit_all(&format!("noise {number}"));
+    }
+    origin.push();
+    let daemon = Daemon::new(&origin);
+    run(async {
+        let limits = Limits { pack_bytes: 60_000, ..Limits::default() };
+        let all = Options { depth: None, limits, ..Options::default() };
+        let error = clone(&daemon.url(), all).await.err().unwrap();
+        assert!(error.to_string().contains("a pack larger than the limit: fetch less history"), "{error}");
+        assert!(!error.is_temporary());
+        let mut store = open(&daemon.url(), Options { depth: Some(1), ..all }).await;
+        // Many pulls and changes later it has not grown beyond what it needs.
+        for number in 0..40 {
+            origin.write("noise", &noise(4_000));
+            origin.commit_all(&format!("more noise {number}"));
+            support::git_output(&origin.copy(), &["pull", "-q", "--rebase", "origin", "main"]);
+            origin.push();
+            store.pull().await.unwrap_or_else(|error| panic!("pull {number}: {error}"));
+            scenarios::write(&mut store, "zones/own", &format!("{number}\n")).await.unwrap();
+        }
+        origin.fsck();
+    });
+}
+
+/// Text that does not get smaller.
+fn noise(bytes: usize) -> String {
+    let mut noise = vec![0; bytes];
+    platform::entropy::fill(&mut noise);
+    noise.iter().map(|byte| char::from(b'!' + byte % 90)).collect()
 }

@@ -135,29 +135,40 @@ impl<C: Connect> Store<C> {
 
     /// Moves the branch to where the remote's is, with nothing dropped.
     async fn follow(&mut self) -> Result<(), RemoteError> {
-        let Self { remote, repository, branch, options, .. } = self;
-        let old = repository.branch(branch);
-        let outcome = match follow(remote, repository, branch, old, None).await {
-            // The history was rewritten, and is too much or lacks what was relied on: as if for the first time.
-            Err(Problem::Content(_)) if old.is_some() => {
-                follow(remote, repository, branch, None, options.depth).await
-            }
-            outcome => outcome,
-        };
+        let old = self.head();
+        let mut outcome = self.follow_from(old, None).await;
+        // There may have been no room for it beside what nobody needs.
+        if matches!(outcome, Err(Problem::Content(_))) && self.drop_unneeded() > 0 {
+            outcome = self.follow_from(old, None).await;
+        }
+        // Or the history was rewritten, and is too much or lacks what was relied on: as if for the first time.
+        if matches!(outcome, Err(Problem::Content(_))) && old.is_some() {
+            outcome = self.follow_from(None, self.options.depth).await;
+        }
         outcome.map_err(|problem| self.remote.error(problem))
+    }
+
+    async fn follow_from(&mut self, old: Option<ObjectId>, depth: Option<u32>) -> Result<(), Problem> {
+        follow(&self.remote, &mut self.repository, &self.branch, old, depth).await
     }
 
     /// Drops what nobody needs, if that has become much.
     fn tidy(&mut self) {
         let grown = self.repository.packed_bytes().saturating_sub(self.tidy_bytes);
-        if grown < self.tidy_bytes.max(GROWTH_BYTES) {
-            return;
+        let most = self.tidy_bytes.max(GROWTH_BYTES).min(self.options.limits.pack_bytes / 4);
+        if grown >= most {
+            self.drop_unneeded();
         }
-        let outcome = self.cut_off().and_then(|()| self.repository.compact(&[]));
-        if let Err(error) = outcome {
-            log::warn!("{}: old objects stay in memory: {error}", self.remote.location);
-        }
+    }
+
+    /// Drops what is not on the branch, or further back than is wanted; returns how many bytes that freed.
+    fn drop_unneeded(&mut self) -> u32 {
+        let freed = self.cut_off().and_then(|()| self.repository.compact(&[]));
         self.tidy_bytes = self.repository.packed_bytes();
+        freed.unwrap_or_else(|error| {
+            log::warn!("{}: old objects stay in memory: {error}", self.remote.location);
+            0
+        })
     }
 
     /// Ends history where the depth that was asked for ends.
