@@ -28,7 +28,7 @@ mod limits;
 #[cfg(not(skerry_target = "host"))]
 mod start;
 
-#[cfg(any(test, skerry_target = "hvt", skerry_target = "virtio", skerry_target = "xen"))]
+#[cfg(not(skerry_target = "spt"))]
 mod machine;
 
 #[cfg_attr(skerry_target = "spt", path = "spt/mod.rs")]

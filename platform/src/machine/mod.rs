@@ -11,13 +11,15 @@
 //! registers only. Everything else is Rust in ring 3, which has the ports (IOPL 3) and memory mapped to itself, but neither
 //! page tables nor privileged instructions: [`ring0`] is all it can ask for.
 
-#[cfg(not(test))]
+#[cfg(not(skerry_target = "host"))]
 pub mod fault;
-#[cfg(not(test))]
+#[cfg(not(skerry_target = "host"))]
 pub mod ring0;
 
 #[cfg(any(test, skerry_target = "virtio"))]
 pub mod acpi;
+#[cfg(any(skerry_target = "virtio", skerry_target = "xen"))]
+pub mod boot;
 #[cfg(any(test, skerry_target = "virtio"))]
 pub mod calendar;
 #[cfg(any(test, skerry_target = "virtio", skerry_target = "xen"))]
@@ -26,6 +28,8 @@ pub mod calendar;
     allow(dead_code, reason = "a domain of Xen's has no devices on its command line")
 )]
 pub mod command_line;
+#[cfg(any(skerry_target = "virtio", skerry_target = "xen"))]
+pub mod devices;
 #[cfg(any(test, skerry_target = "virtio", skerry_target = "xen"))]
 #[cfg_attr(
     skerry_target = "xen",
@@ -38,10 +42,14 @@ pub mod memory_map;
 pub mod names;
 #[cfg(any(skerry_target = "virtio", skerry_target = "xen"))]
 pub mod physical;
+#[cfg(not(skerry_target = "hvt"))]
+pub mod pieces;
 #[cfg(skerry_target = "virtio")]
 pub mod port;
+#[cfg(not(skerry_target = "hvt"))]
+pub mod request;
 
 #[cfg(skerry_target = "virtio")]
 pub use ring0::map_device;
-#[cfg(not(test))]
+#[cfg(not(skerry_target = "host"))]
 pub use ring0::map_memory;

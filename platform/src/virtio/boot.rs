@@ -1,11 +1,11 @@
 //! The entry in ring 3: what the loader left, then the common start.
 
-use super::{clock, console, exit::exit, interrupt, keyboard, power};
+use super::{clock, console, interrupt, keyboard, power};
 use crate::{
     machine::{
-        command_line::{CommandLine, MmioDevice},
+        boot::{refuse, take_command_line},
         fault,
-        loaded::{self, LoadError, Loaded},
+        loaded::{self, Loaded},
         map_memory,
         physical::{FIRST_PAGES, Mapped},
         ring0,
@@ -39,15 +39,9 @@ global_asm!(
 static LAST_WORDS: [u8; 92] =
     *b"fault: a second one while the first was reported, or one in ring 0\r\nexit status 255: fault\r\n";
 
-static mut COMMAND_LINE: CommandLine = CommandLine::new();
-
-/// Exit status of an image that cannot boot.
-const EXIT_REFUSED: i32 = 1;
-
 extern "C" fn virtio_start(information: u64, is_multiboot: u64) -> ! {
-    // SAFETY: this is the first code in ring 3 and runs once, on the image's own stack, with `fs` set by ring 0; nothing
-    // else has a reference to COMMAND_LINE yet; the memory that is handed over is, by the loader's map, ours alone, and was
-    // mapped before.
+    // SAFETY: this is the first code in ring 3 and runs once, on the image's own stack, with `fs` set by ring 0; the memory
+    // that is handed over is, by the loader's map, ours alone, and was mapped before.
     unsafe {
         start::set_up_thread_local_block();
         console::initialize();
@@ -56,8 +50,7 @@ extern "C" fn virtio_start(information: u64, is_multiboot: u64) -> ! {
         let Loaded { command_line, memory, acpi_root } =
             read(&Mapped, information, &image).unwrap_or_else(|error| refuse(error));
         // The heap begins where the loader may have left these.
-        let parsed = &mut *(&raw mut COMMAND_LINE);
-        parsed.take(command_line);
+        let parsed = take_command_line(command_line);
         if parsed.not_understood() > 0 {
             let count = parsed.not_understood();
             let _ = writeln!(
@@ -76,24 +69,4 @@ extern "C" fn virtio_start(information: u64, is_multiboot: u64) -> ! {
             command_line: parsed.arguments().as_ptr().cast::<c_char>(),
         })
     }
-}
-
-fn refuse(error: LoadError) -> ! {
-    let _ = writeln!(Console, "boot refused: {error}");
-    exit(EXIT_REFUSED)
-}
-
-fn command_line() -> &'static CommandLine {
-    // SAFETY: written once, before the program starts.
-    unsafe { &*(&raw const COMMAND_LINE) }
-}
-
-/// Devices that the command line names.
-pub fn mmio_devices() -> &'static [MmioDevice] {
-    command_line().devices()
-}
-
-/// Names of interfaces and the addresses that the command line gives them.
-pub fn mac_addresses() -> impl Iterator<Item = (&'static str, &'static str)> {
-    command_line().mac_addresses()
 }

@@ -1,42 +1,35 @@
-//! The machine's devices: found when the first is opened, matched to the manifest, armed and disarmed around each sleep.
-//!
-//! The drivers are in `driver/` and return what is wrong with a device; here the image stops with it. Network cards are the
-//! interfaces of the manifest in their order, unless `--net-mac:NAME=ADDRESS` says otherwise; disks are in order.
+//! The machine's virtio devices: found, set up, and disarmed after each sleep (`machine/devices.rs` does the rest).
 
-use super::{boot, clock, console::has_serial_port, driver, exit::exit, interrupt, wait::wait};
-use crate::{
-    block::IoError,
-    entropy,
-    machine::{map_device, names, port},
-    manifest::OpenError,
-    net::{Capabilities, Offload, Received},
-    report::Console,
+use super::{clock, console::has_serial_port, driver, interrupt};
+use crate::machine::{
+    boot::command_line,
+    devices::{cards, look, stop},
+    map_device, port,
 };
 use driver::{
-    block::{Block, Failure},
-    limits::BLOCK_SECONDS,
+    block::Block,
+    console::Console,
+    limits::{BLOCK_MAX, BLOCK_SECONDS},
     mmio::Mmio,
     net::{self, Net},
     pci,
     registers::{Bus, Registers},
-    ring::Violation,
     transport::{Kind, Refusal, Transport},
 };
-use solo5_sys::manifest::{
-    Entry,
-    device_type::{BLOCK_BASIC, NET_BASIC},
-};
 use std::{
-    fmt::Write,
     ptr::NonNull,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
 };
 
-/// Exit status of an image whose command line is wrong, as of one whose configuration is.
-const EXIT_USAGE: i32 = 64;
+pub use driver::{block::Block as Drive, net::Net as Card, ring::Violation};
 
-/// How long the image sleeps until it looks at a disk again, in nanoseconds.
-const DISK_SLEEP_NS: u64 = 100_000;
+/// How long the image sleeps until it looks at a disk again, and how long a disk may take, in nanoseconds.
+pub const DISK_SLEEP_NS: u64 = 100_000;
+pub const DISK_PATIENCE_NS: u64 = BLOCK_SECONDS * 1_000_000_000;
+
+/// What stands on a disk of `cargo xtask image SERVICE disk-...`: such a disk is what the image was booted from, not one of its
+/// devices. Source: platform/loader/src/bios/boot.s, xtask/src/image/disk/gpt.rs.
+const BOOT_DISK: (usize, &[u8]) = (3, b"SKERRY");
 
 /// How often the interrupts of several cards are acknowledged in a row; cards that raise them faster keep the image awake.
 const DISARM_ROUNDS: u32 = 8;
@@ -80,78 +73,72 @@ impl Bus for Machine {
     }
 }
 
-/// What is behind an entry of the manifest.
-enum Device {
-    /// Nothing.
-    Missing,
-    /// A device that nobody has opened.
-    Found(Box<dyn Transport>),
-    /// A network card at work; never freed.
-    Net(NonNull<Net>),
-    /// A disk at work; never freed.
-    Disk(NonNull<Block>),
-}
+/// A network card that nobody has opened.
+pub type FoundCard = Box<dyn Transport>;
 
-/// All devices.
-struct Devices {
-    /// The manifest, as a tender would have filled it in.
-    manifest: Vec<Entry>,
-    taken: u64,
-    /// By handle.
-    devices: Vec<Device>,
-    /// What takes the place of a serial port, where there is none.
-    console: Option<driver::console::Console>,
-}
+/// A disk that nobody has opened: set up already, for that its first block is looked at.
+pub type FoundDisk = Result<Block, Refusal>;
 
 static FINDING: AtomicBool = AtomicBool::new(false);
 
-static mut DEVICES: Option<Devices> = None;
+/// What takes the place of a serial port, where there is none.
+static mut CONSOLE: Option<Console> = None;
 
-/// The devices, found if they were not yet.
-fn devices() -> &'static mut Devices {
-    // SAFETY: there is one thread, and no caller keeps the reference beyond its own return or calls another that takes it.
-    let devices = unsafe { &mut *(&raw mut DEVICES) };
-    devices.get_or_insert_with(Devices::find)
-}
-
-/// The network cards at work.
-fn cards() -> impl Iterator<Item = NonNull<Net>> {
-    // SAFETY: as for `devices`.
-    let devices = unsafe { &*(&raw const DEVICES) };
-    devices.iter().flat_map(|devices| &devices.devices).filter_map(|device| match device {
-        Device::Net(card) => Some(*card),
-        _ => None,
-    })
-}
-
-/// The device called `name`, set up, which then has its one owner.
-pub fn open(name: &str, device_type: u32) -> Result<(usize, Entry), OpenError> {
-    let devices = devices();
-    let (handle, mut entry) =
-        crate::manifest::open(&devices.manifest, name, device_type, &mut devices.taken)?;
-    let unusable = |refusal: Refusal| OpenError::Unusable(name.into(), refusal.to_string());
-    let slot = &mut devices.devices[handle];
-    let Device::Found(transport) = std::mem::replace(slot, Device::Missing) else {
-        return Err(OpenError::Busy(name.into()));
-    };
-    match transport.kind() {
-        Kind::Net => {
-            let line = transport.interrupt_line();
-            let card = Net::new(transport).map_err(unusable)?;
-            entry.properties[..6].copy_from_slice(&card.mac().unwrap_or_else(random_address));
-            entry.properties[6..8].copy_from_slice(&card.mtu().to_le_bytes());
-            *slot = Device::Net(NonNull::from(Box::leak(Box::new(card))));
-            interrupt::enable_line(line.unwrap_or(0));
-        }
-        Kind::Console => unreachable!("the manifest names none"),
-        Kind::Block => {
-            let disk = Block::new(transport).map_err(unusable)?;
-            entry.properties[..8].copy_from_slice(&disk.capacity().to_le_bytes());
-            entry.properties[8..10].copy_from_slice(&(disk.block_size() as u16).to_le_bytes());
-            *slot = Device::Disk(NonNull::from(Box::leak(Box::new(disk))));
+/// Finds the cards, and if they are wanted the disks.
+pub fn find(wants_disks: bool) -> (Vec<FoundCard>, Vec<FoundDisk>) {
+    FINDING.store(true, Relaxed);
+    let (mut cards, mut disks) = (Vec::new(), Vec::new());
+    for transport in find_all() {
+        match transport.kind() {
+            Kind::Net => cards.push(transport),
+            Kind::Block if wants_disks => disks.push(Block::new(transport)),
+            Kind::Block => {}
+            Kind::Console if !has_serial_port() => {
+                let console = Console::new(transport).ok();
+                // SAFETY: there is one thread, and `print` takes no reference while FINDING says so.
+                unsafe { CONSOLE = (*(&raw mut CONSOLE)).take().or(console) };
+            }
+            Kind::Console => {}
         }
     }
-    Ok((handle, entry))
+    disks.retain_mut(|disk| !disk.as_mut().is_ok_and(is_boot_disk));
+    FINDING.store(false, Relaxed);
+    (cards, disks)
+}
+
+fn find_all() -> Vec<Box<dyn Transport>> {
+    let named = command_line().devices().iter();
+    let named = named.filter_map(|device| Mmio::find(&Machine, device.address, device.length, device.line));
+    let transports: Vec<_> = named.chain(pci::find(&Machine)).collect();
+    if transports.is_empty() { Mmio::find_microvm(&Machine) } else { transports }
+}
+
+/// Whether an image of ours boots from this disk. One that cannot be read is none, and fails whoever opens it.
+fn is_boot_disk(disk: &mut Block) -> bool {
+    let mut block = [0; BLOCK_MAX];
+    let block = &mut block[..disk.block_size()];
+    let end = clock::monotonic() + DISK_PATIENCE_NS;
+    let (at, mark) = BOOT_DISK;
+    disk.read(0, block, || clock::monotonic() < end).is_ok() && block[at..].starts_with(mark)
+}
+
+/// The address of a card, if it has one of its own.
+pub fn address(card: &mut FoundCard) -> Option<[u8; 6]> {
+    net::address(&mut **card).ok().flatten()
+}
+
+/// A card at work, its address and its MTU.
+pub fn set_up_card(found: FoundCard) -> Result<(Net, Option<[u8; 6]>, u16), String> {
+    let line = found.interrupt_line();
+    let card = Net::new(found).map_err(|refusal| refusal.to_string())?;
+    interrupt::enable_line(line.unwrap_or(0));
+    let (address, mtu) = (card.mac(), card.mtu());
+    Ok((card, address, mtu))
+}
+
+/// A disk at work.
+pub fn set_up_disk(found: FoundDisk) -> Result<Block, String> {
+    found.map_err(|refusal| refusal.to_string())
 }
 
 /// Prints by a virtio console, if the machine has one. What is said before there is a heap, or while devices are looked for,
@@ -160,7 +147,9 @@ pub fn print(text: &[u8]) {
     if crate::memory().total == 0 || FINDING.load(Relaxed) {
         return;
     }
-    if let Some(console) = &mut devices().console {
+    look();
+    // SAFETY: there is one thread, and what is called here does not print.
+    if let Some(console) = unsafe { &mut *(&raw mut CONSOLE) } {
         console.send(text);
     }
 }
@@ -174,13 +163,6 @@ pub fn finish() {
             std::hint::spin_loop();
         }
     }
-}
-
-/// Asks every card for an interrupt when it has something. False if one has already: do not sleep.
-pub fn arm() -> bool {
-    // SAFETY: the cards live for ever, and nobody has a reference to one while the image goes to sleep.
-    // All of them, although one may say no.
-    cards().filter(|card| !unsafe { &mut *card.as_ptr() }.arm()).count() == 0
 }
 
 /// Lets every card take its interrupt back.
@@ -198,192 +180,5 @@ pub fn disarm() {
         if raised.count() == 0 || !several {
             break;
         }
-    }
-}
-
-impl Devices {
-    fn find() -> Self {
-        FINDING.store(true, Relaxed);
-        let found = Self::find_all();
-        FINDING.store(false, Relaxed);
-        found
-    }
-
-    fn find_all() -> Self {
-        let named = boot::mmio_devices().iter();
-        let named =
-            named.filter_map(|device| Mmio::find(&Machine, device.address, device.length, device.line));
-        let mut transports: Vec<_> = named.chain(pci::find(&Machine)).collect();
-        if transports.is_empty() {
-            transports = Mmio::find_microvm(&Machine);
-        }
-        let (mut cards, mut disks, mut console) = (Vec::new(), Vec::new(), None);
-        for transport in transports {
-            match transport.kind() {
-                Kind::Net => cards.push(transport),
-                Kind::Block => disks.push(transport),
-                Kind::Console if console.is_none() && !has_serial_port() => {
-                    console = driver::console::Console::new(transport).ok();
-                }
-                Kind::Console => {}
-            }
-        }
-        let manifest = crate::baked::manifest().to_vec();
-        let mut found =
-            Self { devices: manifest.iter().map(|_| Device::Missing).collect(), manifest, taken: 0, console };
-        found.name_cards(cards);
-        let storage = found.handles(BLOCK_BASIC);
-        for (handle, disk) in storage.into_iter().zip(disks) {
-            found.attach(handle, disk);
-        }
-        found
-    }
-
-    /// Handles of the manifest's devices of one type.
-    fn handles(&self, device_type: u32) -> Vec<usize> {
-        let of_type = |(_, entry): &(usize, &Entry)| entry.device_type == device_type;
-        self.manifest.iter().enumerate().filter(of_type).map(|(handle, _)| handle).collect()
-    }
-
-    fn attach(&mut self, handle: usize, transport: Box<dyn Transport>) {
-        self.manifest[handle].attached = 1;
-        self.devices[handle] = Device::Found(transport);
-    }
-
-    fn name_cards(&mut self, mut cards: Vec<Box<dyn Transport>>) {
-        let handles = self.handles(NET_BASIC);
-        let names: Vec<&str> = handles.iter().map(|&handle| name(&self.manifest[handle])).collect();
-        let addresses: Vec<_> =
-            cards.iter_mut().map(|card| net::address(&mut **card).ok().flatten()).collect();
-        let assigned = names::assign(&names, &addresses, boot::mac_addresses()).unwrap_or_else(|error| {
-            let _ = writeln!(Console, "boot refused: {error}");
-            exit(EXIT_USAGE)
-        });
-        let mut cards: Vec<_> = cards.into_iter().map(Some).collect();
-        for (handle, card) in handles.into_iter().zip(assigned) {
-            if let Some(card) = card.and_then(|number| cards[number].take()) {
-                self.attach(handle, card);
-            }
-        }
-    }
-}
-
-fn name(entry: &Entry) -> &str {
-    let end = entry.name.iter().position(|&byte| byte == 0).unwrap_or(entry.name.len());
-    std::str::from_utf8(&entry.name[..end]).unwrap_or_default()
-}
-
-/// An address for a card that has none: unicast, and nobody's property (IEEE 802 §8.4).
-fn random_address() -> [u8; 6] {
-    let mut address = [0; 6];
-    entropy::fill(&mut address);
-    address[0] = address[0] & 0xfc | 2;
-    address
-}
-
-/// Ends the image: its host does not keep to the rules, and nothing it says can be relied on.
-#[cold]
-fn stop(device: &str, violation: Violation) -> ! {
-    let _ = writeln!(Console, "{device}: {violation}: nothing of what it does can be relied on");
-    exit(1)
-}
-
-/// A network card.
-#[derive(Debug)]
-pub struct Interface {
-    card: NonNull<Net>,
-}
-
-impl Interface {
-    /// The interface at `handle` in the manifest, which [`open`] has set up.
-    pub fn new(handle: usize, _entry: &Entry) -> Self {
-        match devices().devices[handle] {
-            Device::Net(card) => Self { card },
-            _ => unreachable!("open() has set up a card for this handle"),
-        }
-    }
-
-    fn card(&mut self) -> &mut Net {
-        // SAFETY: it lives for ever, has this one owner, and `arm` and `disarm` run only while none of its methods does.
-        unsafe { self.card.as_mut() }
-    }
-
-    /// What the card does for us with frames that we send.
-    pub fn capabilities(&self) -> Capabilities {
-        // SAFETY: as for `card`.
-        unsafe { self.card.as_ref() }.capabilities()
-    }
-
-    /// Takes one frame; `None` when there is none now.
-    #[inline]
-    pub fn receive(&mut self, frame: &mut [u8]) -> Option<Received> {
-        self.card().receive(frame).unwrap_or_else(|violation| stop("network card", violation))
-    }
-
-    /// Sends one frame, with the next ring of the bell; false if the host has no room for it.
-    #[inline]
-    pub fn transmit(&mut self, frame: &[u8], offload: Offload) -> bool {
-        self.card().transmit(frame, offload).unwrap_or_else(|violation| stop("network card", violation))
-    }
-}
-
-/// A disk.
-#[derive(Debug)]
-pub struct Disk {
-    disk: NonNull<Block>,
-}
-
-impl Disk {
-    /// The device at `handle` in the manifest, which [`open`] has set up.
-    pub fn new(handle: usize, _entry: &Entry) -> Self {
-        match devices().devices[handle] {
-            Device::Disk(disk) => Self { disk },
-            _ => unreachable!("open() has set up a disk for this handle"),
-        }
-    }
-
-    fn disk(&mut self) -> &mut Block {
-        // SAFETY: it lives for ever and has this one owner.
-        unsafe { self.disk.as_mut() }
-    }
-
-    /// Reads one block.
-    pub fn read(&mut self, offset: u64, block: &mut [u8]) -> Result<(), IoError> {
-        self.disk().read(offset, block, patience()).map_err(io_error)
-    }
-
-    /// Writes one block.
-    pub fn write(&mut self, offset: u64, block: &[u8]) -> Result<(), IoError> {
-        self.disk().write(offset, block, patience()).map_err(io_error)
-    }
-
-    /// Has everything written reach the disk itself.
-    pub fn flush(&mut self) -> Result<(), IoError> {
-        self.disk().flush(patience()).map_err(io_error)
-    }
-
-    /// Whether it takes no writes.
-    pub fn read_only(&self) -> bool {
-        // SAFETY: as for `disk`.
-        unsafe { self.disk.as_ref() }.read_only()
-    }
-}
-
-/// Sleeps a little, or until a card has something; false after [`BLOCK_SECONDS`].
-fn patience() -> impl FnMut() -> bool {
-    let end = clock::monotonic() + BLOCK_SECONDS * 1_000_000_000;
-    move || {
-        let now = clock::monotonic();
-        wait(Some(end.min(now + DISK_SLEEP_NS)));
-        now < end
-    }
-}
-
-fn io_error(failure: Failure) -> IoError {
-    match failure {
-        Failure::Device => IoError::Host,
-        Failure::Unsupported => IoError::Unsupported,
-        Failure::Silent => IoError::Silent,
-        Failure::Violation(violation) => stop("disk", violation),
     }
 }

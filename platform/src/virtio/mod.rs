@@ -3,7 +3,7 @@
 mod boot;
 mod clock;
 mod console;
-mod device;
+pub mod device;
 mod driver;
 mod exit;
 pub mod interrupt;
@@ -11,9 +11,9 @@ mod keyboard;
 mod power;
 mod wait;
 
+pub use crate::machine::devices::{Disk, Interface, open};
 pub use clock::{monotonic, wall};
 pub use console::console;
-pub use device::{Disk, Interface, open};
 pub use exit::exit;
 pub use wait::wait;
 

@@ -4,10 +4,11 @@
 //! device and the `hlt` ends that at once: no wake-up is lost.
 
 use super::{clock, console, device, exit, interrupt, keyboard, power};
+use crate::machine::devices::arm;
 
 /// Sleeps until a device can be read or the monotonic clock reaches `deadline`.
 pub fn wait(deadline: Option<u64>) {
-    if !device::arm() {
+    if !arm() {
         return;
     }
     let vector = match deadline {

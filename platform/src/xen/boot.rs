@@ -1,16 +1,14 @@
 //! The entry in ring 3: what Xen's tool stack left, then the common start.
 
 use super::{
-    console, event,
-    exit::exit,
-    grant,
+    console, event, grant,
     hypercall::{self, Reason},
     shared, store,
 };
 use crate::{
     limits::MEMORY_MAP_ENTRIES_MAX,
     machine::{
-        command_line::CommandLine,
+        boot::{refuse, take_command_line},
         fault,
         loaded::{self, LoadError},
         map_memory,
@@ -18,10 +16,9 @@ use crate::{
         physical::{FIRST_PAGES, Mapped},
         ring0,
     },
-    report::Console,
     start,
 };
-use std::{arch::global_asm, ffi::c_char, fmt::Write, ops::Range};
+use std::{arch::global_asm, ffi::c_char, ops::Range};
 
 global_asm!(
     include_str!("boot.s"),
@@ -51,15 +48,9 @@ global_asm!(
 /// Written to Xen's log by ring 0 itself, where there is nobody left to make a report.
 static LAST_WORDS: [u8; 67] = *b"fault: a second one while the first was reported, or one in ring 0\n";
 
-static mut COMMAND_LINE: CommandLine = CommandLine::new();
-
-/// Exit status of an image that cannot boot.
-const EXIT_REFUSED: i32 = 1;
-
 extern "C" fn xen_start(information: u64, _is_multiboot: u64) -> ! {
-    // SAFETY: this is the first code in ring 3 and runs once, on the image's own stack, with `fs` set by ring 0; nothing
-    // else has a reference to COMMAND_LINE yet; the memory that is handed over is, by Xen's map, ours alone, and is mapped
-    // before.
+    // SAFETY: this is the first code in ring 3 and runs once, on the image's own stack, with `fs` set by ring 0; the memory
+    // that is handed over is, by Xen's map, ours alone, and is mapped before.
     unsafe {
         start::set_up_thread_local_block();
         console::initialize();
@@ -70,8 +61,7 @@ extern "C" fn xen_start(information: u64, _is_multiboot: u64) -> ! {
         let memory = memory().unwrap_or_else(|error| refuse(error));
         // The heap begins where the loader has left it.
         let line = loaded::pvh_command_line(&Mapped, information).unwrap_or_else(|error| refuse(error));
-        let parsed = &mut *(&raw mut COMMAND_LINE);
-        parsed.take(line);
+        let parsed = take_command_line(line);
         if !map_memory(memory.start, memory.end - memory.start) {
             refuse("Xen gives more memory than an image can use; give it less")
         }
@@ -98,15 +88,4 @@ fn memory() -> Result<Range<u64>, LoadError> {
         }
     });
     memory_map::around(&start::image(), entries).ok_or(LoadError::NoMemory)
-}
-
-fn refuse(error: impl std::fmt::Display) -> ! {
-    let _ = writeln!(Console, "boot refused: {error}");
-    exit(EXIT_REFUSED)
-}
-
-/// Names of interfaces and the addresses that the command line gives them.
-pub fn mac_addresses() -> impl Iterator<Item = (&'static str, &'static str)> {
-    // SAFETY: written once, before the program starts.
-    unsafe { &*(&raw const COMMAND_LINE) }.mac_addresses()
 }

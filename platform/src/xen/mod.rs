@@ -10,7 +10,7 @@
 mod boot;
 mod clock;
 mod console;
-mod device;
+pub mod device;
 mod driver;
 mod event;
 mod exit;
@@ -21,9 +21,9 @@ mod shared;
 mod store;
 mod wait;
 
+pub use crate::machine::devices::{Disk, Interface, open};
 pub use clock::{monotonic, wall};
 pub use console::console;
-pub use device::{Disk, Interface, open};
 pub use exit::exit;
 pub use wait::wait;
 

@@ -2,7 +2,8 @@
 //!
 //! q35 has virtio on modern PCI and boots by multiboot, pc on legacy PCI and boots by PVH, microvm has virtio-mmio and what
 //! Firecracker says on its command line; microvm_console has no serial port;
-//! disk_bios and disk_uefi boot from a disk, by SeaBIOS and OVMF, and have legacy devices. Emulated, and again under KVM. They need the
+//! disk_bios and disk_uefi boot from a disk, by SeaBIOS and OVMF, and have legacy devices; with _virtio that disk is a virtio
+//! device as well, and comes before the image's own. Emulated, and again under KVM. They need the
 //! images, which `cargo xtask test` builds.
 
 #[allow(dead_code, reason = "a machine is not told that its wire is gone")]
@@ -58,6 +59,8 @@ macro_rules! every_machine {
             microvm_console: hello panic echo;
             disk_bios: $($behaviour)* idle power_button;
             disk_uefi: $($behaviour)* idle power_button;
+            disk_bios_virtio: hello block echo;
+            disk_uefi_virtio: hello block echo;
         }
     };
 }

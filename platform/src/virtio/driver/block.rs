@@ -5,11 +5,12 @@
 //!
 //! Source: VIRTIO 1.2 §5.2.
 
-use super::limits::{BLOCK_LOOKS, BLOCK_MAX, BLOCK_QUEUE_SIZE, SECTOR};
+use super::limits::{BLOCK_MAX, BLOCK_QUEUE_SIZE, SECTOR};
 use super::{
     ring::{Ring, Violation},
     transport::{Refusal, Transport, configuration, feature, negotiate, queue_size, start},
 };
+use crate::machine::request::{self, answer};
 use std::{
     alloc::{Layout, alloc_zeroed},
     ptr::NonNull,
@@ -27,6 +28,9 @@ const WANTED: u64 = bits::READ_ONLY | bits::BLOCK_SIZE | bits::FLUSH | feature::
 
 const REQUESTS: u16 = 0;
 
+/// Why a request failed.
+pub type Failure = request::Failure<Violation>;
+
 /// What a request wants (§5.2.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -42,25 +46,6 @@ mod outcome {
     pub const UNSUPPORTED: u8 = 2;
     /// None of the above: the device has not written it.
     pub const NONE: u8 = 0xff;
-}
-
-/// Why a request failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// The device could not do it.
-    Device,
-    /// The device does not know how.
-    Unsupported,
-    /// The device did not answer in time; nothing is asked of it any more.
-    Silent,
-    /// The device broke the rules of the ring: whoever asked has to stop.
-    Violation(Violation),
-}
-
-impl From<Violation> for Failure {
-    fn from(violation: Violation) -> Self {
-        Self::Violation(violation)
-    }
 }
 
 /// The memory of the one request.
@@ -199,24 +184,12 @@ impl Block {
         }
     }
 
-    /// Waits until the device is done with the request: looks a while, and then between sleeps. It is never asked for an
-    /// interrupt: one that is late would keep its line raised, with nobody there to acknowledge it.
+    /// Waits until the device is done with the request. It is never asked for an interrupt: one that is late would keep its line
+    /// raised, with nobody there to acknowledge it.
     fn complete(&mut self, sleep: &mut dyn FnMut() -> bool) -> Result<(), Failure> {
-        for _ in 0..BLOCK_LOOKS {
-            if self.ring.take()?.is_some() {
-                return Ok(());
-            }
-            std::hint::spin_loop();
-        }
-        let mut patient = true;
-        while patient {
-            patient = sleep();
-            if self.ring.take()?.is_some() {
-                return Ok(());
-            }
-        }
-        self.silent = true;
-        Err(Failure::Silent)
+        let used = answer(self, |disk| disk.ring.take(), |_| sleep())?;
+        self.silent = used.is_none();
+        used.map(drop).ok_or(Failure::Silent)
     }
 
     /// Gives the device the one request.
@@ -380,7 +353,7 @@ mod tests {
     #[test]
     fn a_silent_device_is_asked_no_more() {
         let (mut disk, host) = disk(OFFERED);
-        let too_late = BLOCK_LOOKS as usize + 2_000;
+        let too_late = request::LOOKS as usize + 2_000;
         assert_eq!(disk.read(0, &mut [0; 512], serve(&host, &block(0), too_late)), Err(Failure::Silent));
         // It may answer by now; nobody looks.
         let chain = host.borrow_mut().take(0).expect("it was published");

@@ -31,7 +31,7 @@ impl Console {
         let size = queue_size(device, TRANSMIT, CONSOLE_QUEUE_SIZE)?;
         let usable = size.min(CONSOLE_QUEUE_SIZE);
         let ring = Ring::new(size, usable, features & feature::EVENT_INDEX != 0).ok_or(Refusal::NoMemory)?;
-        let buffers = Buffers::new(usable).ok_or(Refusal::NoMemory)?;
+        let buffers = Buffers::new(usable, false).ok_or(Refusal::NoMemory)?;
         device.enable_queue(TRANSMIT, size, ring.addresses())?;
         start(device, features);
         Ok(Self { transport, ring, buffers, silent: false })

@@ -53,9 +53,6 @@ pub const PCI_CAPABILITIES_MAX: u32 = 48;
 /// Bytes of a sector, in which virtio counts. Source: VIRTIO 1.2 §5.2.
 pub const SECTOR: usize = 512;
 
-/// Looks at a disk's ring, some 50 microseconds in all, until the image sleeps: a host that has the block at hand is faster.
-pub const BLOCK_LOOKS: u32 = 1_000;
-
 /// Seconds without an answer until a disk counts as silent. A host's own disk may take some to come to speed.
 pub const BLOCK_SECONDS: u64 = 30;
 

@@ -290,7 +290,7 @@ impl Queue {
         let size = queue_size(transport, number, QUEUE_SIZE)?;
         let usable = size.min(QUEUE_SIZE);
         let ring = Ring::new(size, usable, event_index).ok_or(Refusal::NoMemory)?;
-        let buffers = Buffers::new(usable).ok_or(Refusal::NoMemory)?;
+        let buffers = Buffers::new(usable, false).ok_or(Refusal::NoMemory)?;
         transport.enable_queue(number, size, ring.addresses())?;
         Ok(Self { ring, buffers })
     }

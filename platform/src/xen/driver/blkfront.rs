@@ -6,10 +6,11 @@
 
 use super::{
     Backend, NoPages,
-    limits::{BLOCK_LOOKS, BLOCK_MAX, SECTOR},
+    limits::{BLOCK_MAX, SECTOR},
     pages::Pages,
     ring::{Ring, Violation},
 };
+use crate::machine::request::{self, answer};
 
 /// Bytes of a slot: a request with its eleven segments.
 const SLOT: usize = 112;
@@ -34,23 +35,7 @@ const OKAY: i16 = 0;
 const UNSUPPORTED: i16 = -2;
 
 /// Why a request failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// The back end could not do it.
-    Device,
-    /// The back end does not know how.
-    Unsupported,
-    /// The back end did not answer in time; nothing is asked of it any more.
-    Silent,
-    /// The back end broke the rules of the ring: whoever asked has to stop.
-    Violation(Violation),
-}
-
-impl From<Violation> for Failure {
-    fn from(violation: Violation) -> Self {
-        Self::Violation(violation)
-    }
-}
+pub type Failure = request::Failure<Violation>;
 
 /// What the back end says about its disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -206,25 +191,16 @@ impl Blkfront {
         }
     }
 
-    /// Waits until the back end is done with the request, and says how it went: looks a while, and then sleeps.
+    /// Waits until the back end is done with the request, and says how it went. An event ends a sleep.
     fn complete(&mut self, sleep: &mut dyn FnMut() -> bool) -> Result<i16, Failure> {
-        for _ in 0..BLOCK_LOOKS {
-            if let Some(status) = self.take()? {
-                return Ok(status);
-            }
-            std::hint::spin_loop();
-        }
-        loop {
-            let long_enough = self.ring.arm() && !sleep();
-            self.ring.disarm();
-            if let Some(status) = self.take()? {
-                return Ok(status);
-            }
-            if long_enough {
-                self.silent = true;
-                return Err(Failure::Silent);
-            }
-        }
+        let sleep_armed = |disk: &mut Self| {
+            let patient = !disk.ring.arm() || sleep();
+            disk.ring.disarm();
+            patient
+        };
+        let status = answer(self, Self::take, sleep_armed)?;
+        self.silent = status.is_none();
+        status.ok_or(Failure::Silent)
     }
 
     fn take(&mut self) -> Result<Option<i16>, Violation> {

@@ -33,9 +33,6 @@ pub const SECTOR: usize = 512;
 /// Bytes of the largest block of a disk. One with larger blocks is refused.
 pub const BLOCK_MAX: usize = PAGE;
 
-/// Looks at a disk's ring, some 50 microseconds in all, until the image sleeps: a host that has the block at hand is faster.
-pub const BLOCK_LOOKS: u32 = 1_000;
-
 const _: () = assert!(FRAME_MAX.div_ceil(PAGE) <= FRAME_PAGES_MAX);
 const _: () = assert!(FRAME_PAGES_MAX < TRANSMIT_PAGES as usize && FRAME_PAGES_MAX < RECEIVE_PAGES as usize);
 const _: () = assert!(BLOCK_MAX.is_multiple_of(SECTOR) && BLOCK_MAX <= PAGE);

@@ -54,6 +54,8 @@ struct Model {
     under_kvm: bool,
     /// Where there is none, the console is a virtio device.
     has_serial_port: bool,
+    /// The disk it boots from is a virtio device as well, before the other one.
+    boots_from_virtio: bool,
 }
 
 const Q35: Model = Model {
@@ -64,6 +66,7 @@ const Q35: Model = Model {
     memory_mib: MEMORY_MIB,
     under_kvm: false,
     has_serial_port: true,
+    boots_from_virtio: false,
 };
 
 const PC: Model = Model { name: "pc", options: "pc", bus: Bus::PciLegacy, boot: Boot::Pvh, ..Q35 };
@@ -72,7 +75,14 @@ const PC: Model = Model { name: "pc", options: "pc", bus: Bus::PciLegacy, boot: 
 const MICROVM: Model =
     Model { name: "microvm", options: "microvm,acpi=off", bus: Bus::Mmio, boot: Boot::Pvh, ..Q35 };
 
-static MODELS: [Model; 8] = [
+/// Legacy devices alone, as bhyve has them.
+const DISK_BIOS: Model = Model { name: "disk_bios", boot: Boot::Bios, ..PC };
+
+/// UEFI by itself takes more memory than the image.
+const DISK_UEFI: Model =
+    Model { name: "disk_uefi", boot: Boot::Uefi, memory_mib: 128, bus: Bus::PciLegacy, ..Q35 };
+
+static MODELS: [Model; 10] = [
     Q35,
     PC,
     MICROVM,
@@ -80,10 +90,11 @@ static MODELS: [Model; 8] = [
     Model { name: "q35_kvm", boot: Boot::Pvh, under_kvm: true, ..Q35 },
     // With ACPI, as QEMU has it by itself.
     Model { name: "microvm_kvm", options: "microvm", boot: Boot::Multiboot, under_kvm: true, ..MICROVM },
-    // Legacy devices alone, as bhyve has them.
-    Model { name: "disk_bios", boot: Boot::Bios, ..PC },
-    // UEFI by itself takes more memory than the image.
-    Model { name: "disk_uefi", boot: Boot::Uefi, memory_mib: 128, bus: Bus::PciLegacy, ..Q35 },
+    DISK_BIOS,
+    Model { name: "disk_bios_virtio", boots_from_virtio: true, ..DISK_BIOS },
+    DISK_UEFI,
+    // A disk that firmware and image reach by modern PCI, as on clouds.
+    Model { name: "disk_uefi_virtio", boots_from_virtio: true, bus: Bus::PciModern, ..DISK_UEFI },
 ];
 
 /// Emulation: everything it can do, for RDRAND and RDSEED, without which no image boots.
@@ -121,13 +132,13 @@ impl Machine {
         command.args(["-mon", "chardev=monitor,mode=readline"]);
         self.attach_interface(&mut command, "service", &attached.service, 1);
         self.attach_interface(&mut command, "management", &attached.management, 2);
+        self.insert_image(&mut command, attached);
         let disk = attached.disk.display();
         command.args(["-drive", &format!("id=storage,file={disk},format=raw,if=none")]);
         command.args(["-device", &format!("{},drive=storage", self.device("blk"))]);
         if self.model.bus == Bus::Mmio {
             command.args(["-global", "virtio-mmio.force-legacy=false"]);
         }
-        self.insert_image(&mut command, attached);
         command
     }
 
@@ -145,16 +156,33 @@ impl Machine {
             Boot::Pvh => {
                 command.arg("-kernel").arg(without_multiboot(attached.image)).args(["-append", &arguments]);
             }
-            Boot::Bios => insert_disk(command, attached, "disk-bios.raw", |disk| {
+            Boot::Bios => self.insert_disk(command, attached, "disk-bios.raw", |disk| {
                 disk::write_arguments_for_bios(disk, &arguments);
             }),
             Boot::Uefi => {
                 command.args(["-bios", OVMF]);
-                insert_disk(command, attached, "disk-uefi.raw", |disk| {
+                self.insert_disk(command, attached, "disk-uefi.raw", |disk| {
                     disk::write_arguments_for_uefi(disk, &arguments);
                 });
             }
         }
+    }
+
+    /// Has the machine boot from a copy of the image's disk.
+    fn insert_disk(
+        &self,
+        command: &mut Command,
+        attached: &Attached<'_>,
+        ending: &str,
+        write: impl FnOnce(&mut [u8]),
+    ) {
+        let mut disk = fs::read(attached.image.with_extension(ending)).expect("the disk was built");
+        write(&mut disk);
+        let copy = attached.disk.with_extension(BOOT_DISK);
+        fs::write(&copy, disk).expect("the images' directory is writable");
+        command.args(["-drive", &format!("id=boot,file={},format=raw,if=none", copy.display())]);
+        let device = if self.model.boots_from_virtio { self.device("blk") } else { "ide-hd".into() };
+        command.args(["-device", &format!("{device},drive=boot,bootindex=0")]);
     }
 
     fn attach_interface(&self, command: &mut Command, name: &str, wire: &OwnedFd, mac: u8) {
@@ -203,16 +231,6 @@ pub fn outcome(stdout: &[u8], stderr: &[u8]) -> (Option<i32>, String) {
 fn arguments(arguments: &[&str]) -> String {
     let names = ["--net-mac:service=02:00:00:00:00:01", "--net-mac:management=02:00:00:00:00:02"];
     [&names, arguments].concat().join(" ")
-}
-
-/// Has the machine boot from a copy of the image's disk.
-fn insert_disk(command: &mut Command, attached: &Attached<'_>, ending: &str, write: impl FnOnce(&mut [u8])) {
-    let mut disk = fs::read(attached.image.with_extension(ending)).expect("the disk was built");
-    write(&mut disk);
-    let copy = attached.disk.with_extension(BOOT_DISK);
-    fs::write(&copy, disk).expect("the images' directory is writable");
-    command.args(["-drive", &format!("id=boot,file={},format=raw,if=none", copy.display())]);
-    command.args(["-device", "ide-hd,drive=boot,bootindex=0"]);
 }
 
 /// A copy of the image without its multiboot header.
