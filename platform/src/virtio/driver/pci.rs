@@ -37,6 +37,8 @@ mod register {
 
 /// Bits of the command register: ports, memory, bus master.
 const COMMAND_USE: u32 = 1 | 2 | 4;
+/// And the one that keeps a device from its interrupt line.
+const COMMAND_NO_LINE: u32 = 1 << 10;
 /// Status, in the same word: there is a list of capabilities.
 const STATUS_CAPABILITIES: u32 = 1 << 20;
 /// A capability that is the vendor's own.
@@ -136,7 +138,11 @@ impl Function<'_> {
     /// The device behind it, ready for a driver.
     fn transport(self, bus: &'static dyn Bus) -> Option<Box<dyn Transport>> {
         let kind = self.kind()?;
-        self.write_word(register::COMMAND, self.word(register::COMMAND) & 0xffff & !(1 << 10) | COMMAND_USE);
+        // Nobody takes back the line of others than network cards, and other devices may share it. QEMU has a device interrupt with its
+        // first used buffer, whether that was asked for or not.
+        let lines = if kind == Kind::Net { 0 } else { COMMAND_NO_LINE };
+        let command = self.word(register::COMMAND) & 0xffff & !COMMAND_NO_LINE;
+        self.write_word(register::COMMAND, command | COMMAND_USE | lines);
         // 0 and 255: nobody has said (PCI Local Bus 3.0 §6.2.4).
         let line = Some(self.byte(register::INTERRUPT_LINE)).filter(|&line| line != 0 && line != 255);
         if let Some(places) = self.places() {
@@ -237,7 +243,11 @@ mod tests {
         fn port_write(&self, port: u16, width: u8, value: u32) {
             match (port, width) {
                 (ADDRESS_PORT, 4) => self.address.set(value),
-                (DATA_PORT, 4) => assert_eq!(self.address.get() as u8, register::COMMAND),
+                (DATA_PORT, 4) => {
+                    assert_eq!(self.address.get() as u8, register::COMMAND);
+                    let is_card = self.port_read(DATA_PORT, 4) & STATUS_CAPABILITIES != 0;
+                    assert_eq!(value & COMMAND_NO_LINE == 0, is_card, "only cards raise their lines");
+                }
                 _ => panic!("port {port:#x} was written"),
             }
         }
