@@ -55,6 +55,15 @@ pub fn invalid_instruction() {
     unsafe { asm!("ud2") };
 }
 
+/// Asks the hypervisor for what an image may not ask it for: its answers, which must be refusals. None where there is nothing to
+/// ask.
+pub fn forbidden_hypercalls() -> Vec<i64> {
+    #[cfg(skerry_target = "xen")]
+    return crate::target::hypercall::try_forbidden().to_vec();
+    #[cfg(not(skerry_target = "xen"))]
+    Vec::new()
+}
+
 /// The privilege level this runs at, from the code segment's selector: 3 everywhere.
 pub fn privilege_level() -> u16 {
     let selector: u16;

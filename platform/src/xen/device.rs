@@ -89,7 +89,8 @@ fn connect_card(peer: &Peer) -> Result<Netfront, String> {
     )
     .and_then(|()| peer.enter(State::Connected))
     .map_err(|error| error.to_string())?;
-    awaited(peer, State::Connected).map(|_| card)
+    awaited(peer, State::Connected)?.watch().map_err(|error| error.to_string())?;
+    Ok(card)
 }
 
 fn connect_disk(peer: &Peer) -> Result<Blkfront, String> {
@@ -108,7 +109,7 @@ fn connect_disk(peer: &Peer) -> Result<Blkfront, String> {
         barrier: peer.number("feature-barrier") != 0,
     };
     disk.set_geometry(geometry).map_err(|error| error.to_string())?;
-    peer.enter(State::Connected).map_err(|error| error.to_string())?;
+    peer.enter(State::Connected).and_then(|()| peer.watch()).map_err(|error| error.to_string())?;
     Ok(disk)
 }
 

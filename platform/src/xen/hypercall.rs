@@ -48,6 +48,27 @@ pub fn seal() {
     unsafe { asm!("hlt", in("eax") REQUEST_SEAL, options(nostack)) };
 }
 
+/// For the boot grid: tries what nobody may once the door is closed, and says what came of it. To replace a page (this very
+/// one), to learn a parameter, to bind an event channel; and to have Xen read a structure out of ring 0's memory.
+pub fn try_forbidden() -> [i64; 4] {
+    const BIND_INTERDOMAIN: u64 = 0;
+    unsafe extern "C" {
+        static __image_end: u8;
+    }
+    let mut argument = [0_u64; 8];
+    let structure = argument.as_mut_ptr().cast::<u8>();
+    let supervisor = (&raw const __image_end).cast_mut().wrapping_sub(PAGE);
+    // SAFETY: not at all; each must be refused, and change nothing.
+    unsafe {
+        [
+            call(MEMORY_OP, ADD_TO_PHYSMAP, structure),
+            call(HVM_OP, GET_PARAMETER, structure),
+            call(EVENT_CHANNEL_OP, BIND_INTERDOMAIN, structure),
+            call(EVENT_CHANNEL_OP, SEND, supervisor),
+        ]
+    }
+}
+
 /// Why a domain ends. Source: `public/sched.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]

@@ -15,7 +15,7 @@ mod driver;
 mod event;
 mod exit;
 mod grant;
-mod hypercall;
+pub mod hypercall;
 mod peer;
 mod shared;
 mod store;

@@ -88,6 +88,11 @@ impl Peer {
         }
     }
 
+    /// Ends the image when the back end closes from now on: nothing can be read or sent any more.
+    pub fn watch(&self) -> Result<(), StoreError> {
+        store::watch_back_end(&self.back)
+    }
+
     /// An event channel to the back end, whose events end a wait. `None` if there are no more.
     pub fn link(&self) -> Option<Link> {
         let port = hypercall::allocate_port(self.domain)?;

@@ -1,7 +1,7 @@
 //! xenstore: the small tree of values in which the tool stack says what devices there are, and domains find each other.
 //!
-//! One request at a time, and one watch: for the tool stack's wish that the image should end. What arrives is checked, and
-//! nothing in it is longer than the ring's protocol allows; a daemon that does not keep to it is not asked again.
+//! One request at a time, and watches: for the tool stack's wish that the image should end, and for back ends that close. What
+//! arrives is checked, and nothing in it is longer than the ring's protocol allows; a daemon that does not keep to it is not asked again.
 //!
 //! Source: Xen `public/io/xs_wire.h`, `docs/misc/xenstore.txt`.
 
@@ -9,10 +9,11 @@ use super::{
     clock, event,
     exit::{end, exit},
     hypercall::{self, PAGE, Parameter, Reason},
+    peer::State,
 };
-use crate::machine::map_memory;
+use crate::{machine::map_memory, report::Console};
 use std::{
-    fmt,
+    fmt::{self, Write},
     ptr::NonNull,
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -45,6 +46,15 @@ mod kind {
     pub const WATCH_EVENT: u32 = 15;
     pub const ERROR: u32 = 16;
 }
+
+/// A back end's state, behind its place; with the end of a path.
+const STATE: &[u8] = b"/state\0";
+
+/// Names of watches: a back end's has its number.
+const WISH_TOKEN: &[u8] = b"end";
+
+/// States of back ends whose answer is awaited at most. A daemon that says more often that they have changed is not asked again.
+const STATES_PENDING_MAX: usize = 64;
 
 /// Where the tool stack writes how the domain is to end.
 const WISH: &str = "control/shutdown";
@@ -82,6 +92,12 @@ struct Store {
     wish_request: Option<u32>,
     /// The answer to it.
     wish: Option<Vec<u8>>,
+    /// Places of the back ends that are watched.
+    back_ends: Vec<String>,
+    /// Requests for the states of those that have changed: the number, and which back end.
+    states: Vec<(u32, usize)>,
+    /// One that has closed.
+    closed: Option<usize>,
 }
 
 static mut STORE: Option<Store> = None;
@@ -105,8 +121,17 @@ pub fn initialize() {
     event::watch(port as u32);
     // SAFETY: as for `store`.
     unsafe {
-        STORE =
-            Some(Store { ring, port: port as u32, last: 0, watching: false, wish_request: None, wish: None });
+        STORE = Some(Store {
+            ring,
+            port: port as u32,
+            last: 0,
+            watching: false,
+            wish_request: None,
+            wish: None,
+            back_ends: Vec::new(),
+            states: Vec::new(),
+            closed: None,
+        });
     }
 }
 
@@ -133,7 +158,15 @@ pub fn write(path: &str, value: &str) -> Result<(), StoreError> {
     ask(kind::WRITE, &[path.as_bytes(), b"\0", value.as_bytes()]).map(drop)
 }
 
-/// Ends the image if the tool stack wishes so. Waits for nothing: what is not there yet is looked at another time, since an
+/// Ends the image when the back end at `place` closes.
+pub fn watch_back_end(place: &str) -> Result<(), StoreError> {
+    let store = store().ok_or(StoreError::Silent)?;
+    let token = store.back_ends.len().to_string();
+    store.back_ends.push(place.into());
+    ask(kind::WATCH, &[place.as_bytes(), STATE, token.as_bytes(), b"\0"]).map(drop)
+}
+
+/// Ends the image if the tool stack wishes so, or if a back end has closed. Waits for nothing: what is not there yet is looked at another time, since an
 /// event of xenstore's ends a wait like one of a device.
 pub fn obey() {
     let Some(store) = store() else { return };
@@ -141,6 +174,10 @@ pub fn obey() {
         // SAFETY: as for `store`, whose reference is not used any more. The image can only be destroyed, which is no reason to
         // stop.
         return unsafe { STORE = None };
+    }
+    if let Some(place) = store.closed.and_then(|number| store.back_ends.get(number)) {
+        let _ = writeln!(Console, "{place}: the back end of a device has closed, and the image stops");
+        exit(1)
     }
     let Some(wish) = store.wish.take().filter(|wish| !wish.is_empty()) else { return };
     let _ = write(WISH, ""); // which says that it was seen
@@ -194,7 +231,7 @@ impl Store {
     /// Sets the watch, if it is not, and takes what has arrived.
     fn listen(&mut self) -> Result<(), StoreError> {
         if !std::mem::replace(&mut self.watching, true) {
-            self.request(kind::WATCH, &[WISH.as_bytes(), b"\0", b"end", b"\0"])?;
+            self.request(kind::WATCH, &[WISH.as_bytes(), b"\0", WISH_TOKEN, b"\0"])?;
         }
         for _ in 0..MESSAGES_MAX {
             if !self.has_message() {
@@ -209,12 +246,32 @@ impl Store {
     /// A message that answers nothing that is waited for.
     fn hear(&mut self, kind: u32, id: u32, payload: Vec<u8>) -> Result<(), StoreError> {
         if kind == kind::WATCH_EVENT {
-            self.wish_request = Some(self.request(kind::READ, &[WISH.as_bytes(), b"\0"])?);
+            match payload.split(|&byte| byte == 0).nth(1).ok_or(StoreError::Nonsense)? {
+                WISH_TOKEN => self.wish_request = Some(self.request(kind::READ, &[WISH.as_bytes(), b"\0"])?),
+                token => self.ask_for_state(token)?,
+            }
+        } else if let Some(at) = self.states.iter().position(|&(request, _)| request == id) {
+            let (_, number) = self.states.swap_remove(at);
+            let state = std::str::from_utf8(&payload).ok().and_then(|text| text.trim().parse::<u32>().ok());
+            // A place that is gone is a back end that is gone.
+            let is_open = kind == kind::READ && state.is_some_and(|state| state < State::Closing as u32);
+            self.closed = self.closed.or((!is_open).then_some(number));
         } else if self.wish_request == Some(id) {
             self.wish_request = None;
             // No such value: the watch has fired when it was set, or when the wish was taken back.
             self.wish = (kind == kind::READ).then_some(payload);
         }
+        Ok(())
+    }
+
+    /// A watch of a back end has fired.
+    fn ask_for_state(&mut self, token: &[u8]) -> Result<(), StoreError> {
+        let number = std::str::from_utf8(token).ok().and_then(|text| text.parse().ok());
+        let number = number.filter(|&number: &usize| number < self.back_ends.len());
+        let number = number.filter(|_| self.states.len() < STATES_PENDING_MAX).ok_or(StoreError::Nonsense)?;
+        let place = self.back_ends[number].clone();
+        let request = self.request(kind::READ, &[place.as_bytes(), STATE])?;
+        self.states.push((request, number));
         Ok(())
     }
 

@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         ["write-constant"] => provoke::write_constant(),
         ["execute-data"] => provoke::execute_data(),
         ["invalid-instruction"] => provoke::invalid_instruction(),
+        ["forbidden-hypercalls"] => println!("{:?}", provoke::forbidden_hypercalls()),
         ["clock"] => clocks(),
         ["entropy"] => randomness(),
         ["block"] => blocks(),

@@ -27,9 +27,24 @@ use runtime::resolver::{Resolver, kind};
 fn shut_down_on_request(target: &str) {
     let guest = start_echo(target, &["service"]);
     check_echo(&guest.service, 1, &[b"there"]);
-    guest.shut_down();
+    guest.domain().shut_down();
     let (code, text) = guest.finish();
     assert_eq!(code, Some(0), "exit status; it printed:\n{text}");
+}
+
+/// A back end that closes ends the image, which could neither serve nor sleep any more, with a reason.
+fn back_end_closes(target: &str) {
+    let guest = start_echo(target, &["service"]);
+    check_echo(&guest.service, 1, &[b"there"]);
+    guest.domain().detach_interface();
+    let (code, text) = guest.finish();
+    assert_eq!(code, Some(1), "exit status; it printed:\n{text}");
+    assert!(text.contains("the back end of a device has closed"), "unexpected output:\n{text}");
+}
+
+/// Once boot is over, ring 0 refuses what could put other memory in its place (EPERM).
+fn forbidden_hypercalls(target: &str) {
+    check(target, &["forbidden-hypercalls"], Some(0), &["[-1, -1, -1, -1]"]);
 }
 
 /// The DNS image answers over netfront: UDP, and TCP.
@@ -78,6 +93,7 @@ fn dns_answers_where_published(_target: &str) {
 grid! {
     xen:
         hello arguments exit_status panic page_fault stack_overflow write_to_code write_to_constant execute_data
-        invalid_instruction clock entropy block echo echo_on_two_interfaces shut_down_on_request dns_answers
+        invalid_instruction clock entropy block echo echo_on_two_interfaces shut_down_on_request back_end_closes
+        forbidden_hypercalls dns_answers
         dns_answers_where_published memory_limit deadlock;
 }

@@ -144,11 +144,11 @@ impl Guest {
         self.machine.as_ref().expect("a machine of QEMU's").command_monitor(command);
     }
 
-    /// Asks the domain to end, as an operator of Xen's does.
+    /// The domain of Xen's that it is.
     #[allow(dead_code, reason = "others are no domains")]
-    pub fn shut_down(&self) {
+    pub fn domain(&self) -> &xen::Domain {
         let Some(Process::Domain(domain)) = &self.process else { panic!("it is no domain") };
-        domain.shut_down();
+        domain
     }
 }
 
