@@ -64,31 +64,40 @@ impl Reader {
 
     /// Copies the next element to `element`, which has exactly an element's bytes; they are of use only with [`Read::Element`].
     pub fn read(&mut self, element: &mut [u8]) -> Read {
+        self.copy(element).unwrap_or_else(|| self.judge())
+    }
+
+    /// Copies the next element, if there may be one; what came of it otherwise.
+    fn copy(&mut self, element: &mut [u8]) -> Option<Read> {
         debug_assert_eq!(element.len(), self.size, "one element");
         match self.region.load(EPOCH) {
             NULL_EPOCH => {
                 self.epoch = NULL_EPOCH;
-                return Read::Inactive;
+                return Some(Read::Inactive);
             }
-            epoch if epoch == self.refused => return Read::Incompatible,
+            epoch if epoch == self.refused => return Some(Read::Incompatible),
             epoch if epoch != self.epoch => {
                 if let Err(refusal) = self.synchronise(epoch) {
-                    return refusal;
+                    return Some(refusal);
                 }
             }
             _ => {}
         }
         let written = self.region.load(WRITE_COUNT);
         if written == self.count {
-            return Read::Nothing;
+            return Some(Read::Nothing);
         }
         if written.wrapping_sub(self.count) > self.elements {
             self.count = written;
-            return Read::Overrun;
+            return Some(Read::Overrun);
         }
         let place = (self.count % self.elements) as usize;
         self.region.read(HEADER + place * self.size, element);
-        // What was copied counts only if, after that, the writer had not yet begun to overwrite it.
+        None
+    }
+
+    /// What was copied counts only if, after that, the writer had neither begun to overwrite it nor started anew.
+    fn judge(&mut self) -> Read {
         fence(Ordering::Acquire);
         let begun = self.region.load(WRITE_START_COUNT);
         if self.region.load(EPOCH) != self.epoch {
@@ -126,5 +135,57 @@ impl Reader {
         }
         (self.epoch, self.refused, self.elements, self.count) = (epoch, NULL_EPOCH, elements, 0);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::muen::{region::WritableRegion, writer::Writer};
+    use std::ptr::NonNull;
+
+    const PROTOCOL: u64 = 7;
+    const SIZE: usize = 8;
+    const ELEMENTS: usize = 2;
+
+    /// A channel in memory that is never freed, for either end.
+    fn channel() -> impl Fn() -> Region {
+        let words: &'static mut [u64] = Vec::leak(vec![0; (HEADER + ELEMENTS * SIZE) / 8]);
+        let (base, length) = (NonNull::from(&mut *words).cast::<u8>(), size_of_val(words));
+        // SAFETY: it lives for ever, is aligned, and only these regions refer to it.
+        move || unsafe { Region::new(base, length) }.expect("it is aligned")
+    }
+
+    fn writer(region: Region, epoch: u64) -> Writer {
+        // SAFETY: it is memory of this test's.
+        let region = unsafe { WritableRegion::new(region) };
+        Writer::new(region, PROTOCOL, SIZE, epoch).expect("there is room")
+    }
+
+    fn write(writer: &mut Writer, value: u8) {
+        assert!(writer.write(&[(0, &[value; SIZE])]), "it fits");
+    }
+
+    /// What the writer does between the copy of the first element and the look whether that counts.
+    #[track_caller]
+    fn check(meanwhile: impl FnOnce(Writer, &dyn Fn() -> Region), expect: Read) {
+        let region = channel();
+        let mut writer = writer(region(), 1);
+        write(&mut writer, 1);
+        let mut reader = Reader::new(region(), PROTOCOL, SIZE).expect("there is room");
+        let mut element = [0; SIZE];
+        assert_eq!((reader.copy(&mut element), element), (None, [1; SIZE]));
+        meanwhile(writer, &region);
+        assert_eq!(reader.judge(), expect);
+    }
+
+    #[test]
+    fn what_the_writer_changes_after_the_copy_is_noticed() {
+        check(|_, _| (), Read::Element);
+        check(|mut same, _| write(&mut same, 2), Read::Element);
+        check(|mut same, _| (2..5).for_each(|value| write(&mut same, value)), Read::Overrun);
+        check(|old, _| old.deactivate(), Read::EpochChanged);
+        // As many elements as before, so that the epoch alone tells.
+        check(|_, region| write(&mut writer(region(), 2), 9), Read::EpochChanged);
     }
 }
