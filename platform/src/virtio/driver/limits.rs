@@ -4,6 +4,10 @@
 /// frames is a millisecond of what an image answers. What does not fit into the host's end is dropped there.
 pub const QUEUE_SIZE: u16 = 256;
 
+/// The fewest, where memory is short: room for the longest frame twice. Half as many until both queues' buffers take
+/// a quarter of the memory that is free, since an image that serves with small queues is better than one that does not start.
+pub const QUEUE_SIZE_SMALL: u16 = 64;
+
 /// Descriptors of a disk's queue: one request has three.
 pub const BLOCK_QUEUE_SIZE: u16 = 4;
 
@@ -67,4 +71,5 @@ const _: () = assert!(
         && BLOCK_QUEUE_SIZE.is_power_of_two()
         && CONSOLE_QUEUE_SIZE.is_power_of_two()
 );
-const _: () = assert!(SEGMENTED_MAX < (MERGED_MAX - 1) * BUFFER && MERGED_MAX < QUEUE_SIZE as usize);
+const _: () = assert!(SEGMENTED_MAX < (MERGED_MAX - 1) * BUFFER && MERGED_MAX < QUEUE_SIZE_SMALL as usize);
+const _: () = assert!(QUEUE_SIZE_SMALL.is_power_of_two() && QUEUE_SIZE_SMALL <= QUEUE_SIZE);

@@ -13,12 +13,15 @@
 
 use super::{
     buffers::Buffers,
-    limits::{BUFFER, FRAMES_PER_BELL, MERGED_MAX, MTU_MIN, QUEUE_SIZE, SEGMENTED_MAX, TRANSMIT_ATTEMPTS},
+    limits::{
+        BUFFER, FRAMES_PER_BELL, MERGED_MAX, MTU_MIN, QUEUE_SIZE, QUEUE_SIZE_SMALL, SEGMENTED_MAX,
+        TRANSMIT_ATTEMPTS,
+    },
     ring::{Ring, Used, Violation},
     transport::{Refusal, Transport, check_interrupt, configuration, feature, negotiate, queue_size, start},
 };
 use crate::{
-    checksum,
+    Memory, checksum,
     net::{Capabilities, ETHERNET_HEADER, Offload, Received},
 };
 
@@ -107,8 +110,9 @@ impl Net {
         let modern = has(feature::VERSION_1);
         let header = if modern || has(bits::MRG_RXBUF) { HEADER } else { SHORT_HEADER };
         let mtu = mtu(device, has(bits::MTU), has(bits::MRG_RXBUF), header)?;
-        let mut receive = Queue::new(device, RECEIVE, has(feature::EVENT_INDEX))?;
-        let transmit = Queue::new(device, TRANSMIT, has(feature::EVENT_INDEX))?;
+        let wanted = affordable(crate::memory());
+        let mut receive = Queue::new(device, RECEIVE, wanted, has(feature::EVENT_INDEX))?;
+        let transmit = Queue::new(device, TRANSMIT, wanted, has(feature::EVENT_INDEX))?;
         start(device, features);
         receive.refill();
         let segmented = |bit| if has(bit) { SEGMENTED_MAX } else { 0 };
@@ -285,10 +289,25 @@ impl Net {
     }
 }
 
+/// Descriptors of a queue that there is memory for.
+fn affordable(memory: Memory) -> u16 {
+    let free = memory.total.saturating_sub(memory.used);
+    let mut size = QUEUE_SIZE;
+    while memory.total != 0 && size > QUEUE_SIZE_SMALL && 2 * usize::from(size) * BUFFER > free / 4 {
+        size /= 2;
+    }
+    size
+}
+
 impl Queue {
-    fn new(transport: &mut dyn Transport, number: u16, event_index: bool) -> Result<Self, Refusal> {
-        let size = queue_size(transport, number, QUEUE_SIZE)?;
-        let usable = size.min(QUEUE_SIZE);
+    fn new(
+        transport: &mut dyn Transport,
+        number: u16,
+        wanted: u16,
+        event_index: bool,
+    ) -> Result<Self, Refusal> {
+        let size = queue_size(transport, number, wanted)?;
+        let usable = size.min(wanted);
         let ring = Ring::new(size, usable, event_index).ok_or(Refusal::NoMemory)?;
         let buffers = Buffers::new(usable, false).ok_or(Refusal::NoMemory)?;
         transport.enable_queue(number, size, ring.addresses())?;
@@ -403,6 +422,17 @@ mod tests {
         let received =
             received.map(|received| received.map(|received| (&frame[..received.length], received.verified)));
         assert_eq!(received, expect);
+    }
+
+    #[test]
+    fn queues_are_small_where_memory_is() {
+        let size = |total, used| affordable(Memory { total, used });
+        assert_eq!(size(0, 0), QUEUE_SIZE, "a heap that is not ours");
+        assert_eq!(size(64 << 20, 1 << 20), QUEUE_SIZE);
+        assert_eq!(size(4 << 20, 0), QUEUE_SIZE);
+        assert_eq!(size(4 << 20, 1 << 20), QUEUE_SIZE / 2);
+        assert_eq!(size(1 << 20, 1 << 19), QUEUE_SIZE_SMALL);
+        assert_eq!(size(1 << 20, 1 << 20), QUEUE_SIZE_SMALL);
     }
 
     #[test]

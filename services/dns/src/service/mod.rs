@@ -33,9 +33,9 @@ use log::{info, warn};
 use runtime::{
     Argument, Environment, Stop,
     connect::NetworkConnector,
-    network::{TcpListener, TcpOptions, UdpOptions, UdpSocket},
+    network::{Network, TcpListener, TcpOptions, UdpOptions, UdpSocket},
 };
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, future::Future, pin::Pin, rc::Rc};
 use store::remote::{Arguments, Secret};
 
 /// The port of DNS, over UDP and TCP.
@@ -44,8 +44,8 @@ const PORT: u16 = 53;
 /// The block device with the zone files, if they are not baked in.
 const CONTENT: &str = "storage";
 
-/// The arguments that only this service has.
-pub const ARGUMENTS: &[Argument] = &[
+/// The arguments of an image whose zones are in its content.
+pub const CONTENT_ARGUMENTS: &[Argument] = &[
     Argument {
         name: "udp-size",
         value: "OCTETS",
@@ -62,8 +62,21 @@ pub const ARGUMENTS: &[Argument] = &[
     signing::CACHE,
     clients::COOKIE_SECRET,
     clients::RATE_LIMIT,
-    encrypted::TLS,
     Argument { name: "axfr", value: "", help: "whoever asks gets whole zones; otherwise it takes a key" },
+];
+
+/// The arguments of an image that has everything.
+pub const ARGUMENTS: &[Argument] = &[
+    CONTENT_ARGUMENTS[0],
+    CONTENT_ARGUMENTS[1],
+    CONTENT_ARGUMENTS[2],
+    CONTENT_ARGUMENTS[3],
+    CONTENT_ARGUMENTS[4],
+    CONTENT_ARGUMENTS[5],
+    CONTENT_ARGUMENTS[6],
+    CONTENT_ARGUMENTS[7],
+    CONTENT_ARGUMENTS[8],
+    encrypted::TLS,
     // With zones and keys, instead of the content archive; updates are pushed to it.
     store::remote::ARGUMENTS[0],
     store::remote::ARGUMENTS[1],
@@ -113,8 +126,52 @@ impl TryFrom<u16> for UdpOctets {
     }
 }
 
+/// What an image may have besides zones in its content; an image that does not name it is not linked with git and TLS.
+#[derive(Clone, Copy)]
+struct Connected {
+    /// Takes certificate and key of TLS.
+    identify: fn(&RefCell<Server>, &str) -> Result<(), Stop>,
+    /// Serves over TLS and HTTP.
+    encrypt: fn(&Rc<RefCell<Server>>, &Network) -> Result<(), Stop>,
+    /// Follows a repository; returns once its zones are there.
+    follow: fn(Arguments, git::Settings, &Environment, Rc<RefCell<Server>>) -> Following,
+}
+
+type Following = Pin<Box<dyn Future<Output = Result<(), Stop>>>>;
+
+const CONNECTED: Connected = Connected { identify, encrypt: encrypted::start, follow };
+
+fn identify(server: &RefCell<Server>, pem: &str) -> Result<(), Stop> {
+    let loaded = server.borrow_mut().load_key_file("_tls.pem", pem.as_bytes());
+    loaded.map(drop).map_err(|error| Stop::Failed(error.to_string()))
+}
+
+fn follow(
+    remote: Arguments,
+    settings: git::Settings,
+    environment: &Environment,
+    server: Rc<RefCell<Server>>,
+) -> Following {
+    let connector = NetworkConnector::new(&environment.network, TcpOptions::default());
+    Box::pin(async move {
+        match remote.remote(connector).map_err(Stop::Usage)? {
+            Some(remote) => git::start(remote, settings, &server).await,
+            None => Ok(()),
+        }
+    })
+}
+
 /// Serves until the image ends.
-pub async fn serve(mut environment: Environment) -> Result<(), Stop> {
+pub async fn serve(environment: Environment) -> Result<(), Stop> {
+    run(environment, Some(CONNECTED)).await
+}
+
+/// Serves the zones of the content until the image ends: no repository, no TLS, a third of the size.
+pub async fn serve_content(environment: Environment) -> Result<(), Stop> {
+    run(environment, None).await
+}
+
+async fn run(mut environment: Environment, connected: Option<Connected>) -> Result<(), Stop> {
     let options: Options = environment.configuration()?;
     let mut random = [0; 24];
     platform::entropy::fill(&mut random);
@@ -140,19 +197,17 @@ pub async fn serve(mut environment: Environment) -> Result<(), Stop> {
         cache: options.dnssec_cache,
     };
     signing::start(&server, signing)?;
-    if let Some(pem) = identity {
-        let loaded = server.borrow_mut().load_key_file("_tls.pem", pem.as_bytes());
-        loaded.map_err(|error| Stop::Failed(error.to_string()))?;
-    }
-    if options.tls {
-        encrypted::start(&server, &environment.network)?;
-    }
-    let Options { remote, ssh_key, ssh_host_key, tls_ca, .. } = options;
-    let remote = Arguments { remote, ssh_key, ssh_host_key, tls_ca };
-    let connector = NetworkConnector::new(&environment.network, TcpOptions::default());
-    if let Some(remote) = remote.remote(connector).map_err(Stop::Usage)? {
+    if let Some(connected) = connected {
+        if let Some(pem) = identity {
+            (connected.identify)(&server, &pem)?;
+        }
+        if options.tls {
+            (connected.encrypt)(&server, &environment.network)?;
+        }
+        let Options { remote, ssh_key, ssh_host_key, tls_ca, .. } = options;
+        let remote = Arguments { remote, ssh_key, ssh_host_key, tls_ca };
         let settings = git::Settings::new(options.poll, options.start_timeout);
-        git::start(remote, settings, &server).await?;
+        (connected.follow)(remote, settings, &environment, server.clone()).await?;
     }
     let counted = server.clone();
     environment.also_count(move || counted.borrow().authority.statistics().to_string());
