@@ -354,7 +354,7 @@ fn reproducible() -> Result<(), Failure> {
     for (workspace, out) in [(cargo::workspace(), &here), (elsewhere.clone(), &elsewhere.join("out"))] {
         // The small image for every target, the large one for one: linking it takes a minute each time.
         let small = image::Description::load("dns-static")?;
-        let images = image::targets(&small).into_iter().map(|target| ("dns-static", target));
+        let images = image::targets(&small).map(|target| ("dns-static", target));
         for (name, target) in std::iter::once(("dns", "spt")).chain(images) {
             let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
             build.current_dir(&workspace).args(["xtask", "image", name, target, "--out"]).arg(out);
