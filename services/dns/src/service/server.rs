@@ -125,9 +125,10 @@ impl Server {
         self.histories.get(zone.apex())
     }
 
-    /// Tells everybody that serves the zone besides us that it has changed.
+    /// Tells everybody that serves the zone besides us that it has changed; nobody where nobody may fetch it.
     pub fn tell(&mut self, zone: &Zone) {
-        let Some(soa) = zone.soa() else { return };
+        let nobody = !self.policy.open_transfers && self.keys.iter().next().is_none();
+        let Some(soa) = zone.soa().filter(|_| !nobody) else { return };
         let now_ms = platform::clock::monotonic() / 1_000_000;
         for (address, key) in self.secondaries_of(zone, &soa) {
             let target = SocketAddr::new(address, self.policy.port);
