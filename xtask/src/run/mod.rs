@@ -39,7 +39,8 @@ pub fn run(arguments: Vec<String>) -> Result<ExitCode, Failure> {
     } else {
         Vec::new()
     };
-    options.arguments.splice(..0, description.arguments.iter().cloned());
+    let defaults = unless_given(&description.arguments, &options.arguments);
+    options.arguments.splice(..0, defaults);
     let command = match (qemu::Machine::named(&options.target), options.target.as_str()) {
         (Some(machine), _) => qemu::command(machine, &description, options)?,
         (None, "xen") => xl::command(&description, options)?,
@@ -62,6 +63,13 @@ fn in_tender(description: &image::Description, options: Options) -> Result<Comma
     }
     command.arg("--").arg(&path).args(&options.arguments);
     Ok(command)
+}
+
+/// Those of a description's arguments whose key is not among the given ones: an image takes each but once.
+fn unless_given(defaults: &[String], given: &[String]) -> Vec<String> {
+    let key = |argument: &str| argument.split('=').next().unwrap_or_default().to_owned();
+    let is_given = |default: &&String| given.iter().any(|given| key(given) == key(default));
+    defaults.iter().filter(|default| !is_given(default)).cloned().collect()
 }
 
 fn start(mut command: Command, try_next: &[String]) -> Result<ExitCode, Failure> {
@@ -116,4 +124,24 @@ fn words(command: &Command) -> String {
         .chain(arguments)
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(given: &[&str], expect: &[&str]) {
+        let defaults = ["--remote=git://10.0.2.2/zones.git".to_owned(), "--axfr".to_owned()];
+        let given: Vec<String> = given.iter().map(|&argument| argument.to_owned()).collect();
+        assert_eq!(unless_given(&defaults, &given), expect);
+    }
+
+    #[test]
+    fn what_is_given_takes_the_place_of_a_default() {
+        check(&[], &["--remote=git://10.0.2.2/zones.git", "--axfr"]);
+        check(&["--remote=ssh://host/zones"], &["--axfr"]);
+        check(&["--remote", "ssh://host/zones"], &["--axfr"]);
+        check(&["--axfr=false", "--remote-other=1"], &["--remote=git://10.0.2.2/zones.git"]);
+    }
 }
