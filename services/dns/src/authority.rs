@@ -137,12 +137,13 @@ impl Authority {
     /// Answers a message whose signature was checked and taken off, and leaves so many octets for that of the answer.
     pub fn answer_signed(
         &mut self,
+        client: Client,
         transport: Transport,
         buffer: &mut [u8],
         length: usize,
         reserved: usize,
     ) -> Option<usize> {
-        match self.process(transport, buffer, length, Scope { all: true, reserved, client: None }) {
+        match self.process(transport, buffer, length, Scope { all: true, reserved, client: Some(client) }) {
             Some(Handled::Answered(length)) => Some(length),
             _ => None,
         }

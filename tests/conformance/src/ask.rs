@@ -1,7 +1,8 @@
 //! Asking a server: one datagram at a time, or several messages one behind the other on a connection.
 //!
 //! Behind what is asked goes a query that every server answers, the *last word*. Servers answer in order, so when its
-//! reply comes and no other has, the query was dropped; nobody has to wait for silence.
+//! reply comes and no other has, the query was dropped; nobody has to wait for silence. Notifications and updates may be
+//! answered out of order, behind what they wait for: these get a moment before the last word.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
@@ -14,6 +15,9 @@ pub const LAST_WORD: u16 = 0xFFFF;
 
 /// How long the last word's reply may take, seconds: an emulated processor may be slow, a dead server must be noticed.
 const PATIENCE_SECONDS: u64 = 2;
+
+/// How long a notification or an update, of which some servers drop the malformed ones, has before its last word.
+const LATE_ANSWER: Duration = Duration::from_millis(100);
 
 /// How often a datagram and its last word are sent before the server counts as dead.
 const ATTEMPTS: usize = 3;
@@ -49,8 +53,17 @@ impl Server {
 
     fn try_udp(&self, query: &[u8]) -> io::Result<Octets> {
         self.socket.send(query)?;
-        self.socket.send(&self.last_word)?;
         let (mut reply, mut buffer) = (None, vec![0; 65_535]);
+        if is_answered_late(query) {
+            self.socket.set_read_timeout(Some(LATE_ANSWER))?;
+            let answer = self.socket.recv(&mut buffer);
+            self.socket.set_read_timeout(Some(Duration::from_secs(PATIENCE_SECONDS)))?;
+            match answer {
+                Err(error) if is_timeout(&error) => {}
+                length => reply = Some(buffer[..length?].to_vec()),
+            }
+        }
+        self.socket.send(&self.last_word)?;
         loop {
             let length = self.socket.recv(&mut buffer)?;
             if identifier(&buffer[..length]) == Some(LAST_WORD) {
@@ -92,6 +105,11 @@ fn connect(address: SocketAddr) -> io::Result<UdpSocket> {
     socket.connect(address)?;
     socket.set_read_timeout(Some(Duration::from_secs(PATIENCE_SECONDS)))?;
     Ok(socket)
+}
+
+/// Opcodes 4 (RFC 1996 §3.1) and 5 (RFC 2136 §1.3).
+fn is_answered_late(query: &[u8]) -> bool {
+    query.get(2).is_some_and(|flags| matches!(flags >> 3 & 0x0F, 4 | 5))
 }
 
 fn is_timeout(error: &io::Error) -> bool {

@@ -12,6 +12,9 @@ use crate::generate::ZoneFile;
 /// How long a peer may take to serve all zones, seconds.
 const START_SECONDS: u64 = 20;
 
+/// What NSD makes its cookies of (RFC 9018 4.5); what is in them is not compared.
+const COOKIE_SECRET: &str = "e5e973e5a6b2a43f48e7dc849e37bfcf";
+
 /// A server to compare with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -143,7 +146,8 @@ fn nsd_configuration(folder: &Path, address: SocketAddr, zones: &[ZoneFile]) -> 
     let mut text = format!(
         "server:\n ip-address: {ip}@{port}\n server-count: 1\n username: \"\"\n chroot: \"\"\n zonesdir: \"{folder}\"\n \
          database: \"\"\n pidfile: \"{folder}/nsd.pid\"\n xfrdfile: \"{folder}/xfrd.state\"\n xfrdir: \"{folder}\"\n \
-         zonelistfile: \"{folder}/zone.list\"\n cookie-secret-file: \"\"\n hide-version: yes\n hide-identity: yes\n \
+         zonelistfile: \"{folder}/zone.list\"\n answer-cookie: yes\n cookie-secret: \"{COOKIE_SECRET}\"\n \
+         cookie-secret-file: \"\"\n hide-version: yes\n hide-identity: yes\n \
          rrl-ratelimit: 0\n verbosity: 1\nremote-control:\n control-enable: no\n"
     );
     for zone in zones {

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
+use dns::cookies::Secrets;
 use dns::keys::Keys;
 use dns::service::{Policy, Server, answer_datagram, session};
 use dns::{Authority, HashKey, Zones};
@@ -37,7 +38,9 @@ async fn serve(zones: &[ZoneFile], started: &Sender<Result<SocketAddr, String>>)
         served.load(&zone.name, &mut zone.text.as_bytes()).map_err(|error| error.to_string())?;
     }
     let policy = Policy { open_transfers: false, port: 53 };
-    let server = Rc::new(RefCell::new(Server::new(Authority::new(served), Keys::default(), policy)));
+    let mut authority = Authority::new(served);
+    authority.set_cookie_secrets(Secrets::new(vec![*b"not secret, also"])?);
+    let server = Rc::new(RefCell::new(Server::new(authority, Keys::default(), policy)));
     let failed = |error: std::io::Error| format!("cannot open a port for our own server: {error}");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;

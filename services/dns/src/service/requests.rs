@@ -1,6 +1,7 @@
 //! Whatever is no plain query: its signature is checked, then it is a signed query, a transfer, a notification or an update.
 
 use super::Server;
+use super::clients::client;
 use super::updates::{handle_notify, handle_update};
 use crate::client::unix_seconds;
 use crate::keys::Right;
@@ -99,7 +100,7 @@ fn handle_query(
     let Server { authority, scratch, .. } = server;
     scratch[..message.len()].copy_from_slice(message);
     let reserved = session.as_ref().map_or(0, Session::octets);
-    let length = authority.answer_signed(transport, scratch, message.len(), reserved);
+    let length = authority.answer_signed(client(peer), transport, scratch, message.len(), reserved);
     finish(length.map(|length| scratch[..length].to_vec()), session)
 }
 

@@ -3,7 +3,7 @@
 use super::{Case, Rule, goes_on, has_code, too_small_payload};
 use crate::compare::Difference;
 use crate::peers::Kind;
-use crate::reply::{Reply, TWICE};
+use crate::reply::{EdnsOption, Reply, TWICE};
 
 const A: u16 = 1;
 pub const NS: u16 = 2;
@@ -19,6 +19,9 @@ const NOTIMP: u16 = 4;
 const REFUSED: u16 = 5;
 const NOTAUTH: u16 = 9;
 const BADVERS: u16 = 16;
+
+/// The option of RFC 7873 §4.
+const COOKIE: u16 = 10;
 
 pub const AA: u16 = 0x0400;
 const TC: u16 = 0x0200;
@@ -42,7 +45,7 @@ const fn follow_neither(
 }
 
 /// All there are. The reply of a peer that did not reply, or not so that it can be read, is an empty one.
-pub static RULES: [Rule; 36] = [
+pub static RULES: [Rule; 37] = [
     // What both peers do otherwise, or each in its own way.
     follow_neither(
         Kind::Nsd,
@@ -96,6 +99,16 @@ pub static RULES: [Rule; 36] = [
         "an answer to class ANY has no AA flag (RFC 1035 6.2: never authoritative), NSD sets it behind a CNAME record",
         |case, ours, _| ours.question_class() == Some(CLASS_ANY) && is_chain(ours) && flags(case, AA),
     ),
+    follow_neither(
+        Kind::Knot,
+        "a cookie is answered with one (RFC 7873 5.2.3), Knot's module would send BADCOOKIE instead and is off",
+        |case, ours, theirs| {
+            let has =
+                |reply: &Reply| reply.edns.iter().any(|edns| edns.2.iter().any(|(code, _)| *code == COOKIE));
+            let same = without_cookies(ours) == without_cookies(theirs);
+            matches!(case.difference, Difference::Edns(_)) && has(ours) && !has(theirs) && same
+        },
+    ),
     // Where we do as Knot does.
     follow_neither(
         Kind::Nsd,
@@ -128,11 +141,12 @@ pub static RULES: [Rule; 36] = [
             bare && case.question.class() != Some(1) && matches!(case.difference, Difference::Question)
         },
     ),
-    follow_knot(
+    follow_neither(
+        Kind::Nsd,
         "REFUSED for another class has no extended error; NSD says Not Supported (RFC 8914 4.22: may)",
         |case, ours, theirs| {
             let edns = matches!(case.difference, Difference::Edns(_));
-            let error = theirs.edns.as_ref().is_some_and(|edns| edns.2 == [(15, vec![0, 21])]);
+            let error = without_cookies(theirs).is_some_and(|(.., options)| options == [(15, vec![0, 21])]);
             edns && ours.rcode == REFUSED && error && case.question.class() != Some(1)
         },
     ),
@@ -274,6 +288,12 @@ pub static RULES: [Rule; 36] = [
         },
     ),
 ];
+
+/// What an OPT record says besides a cookie.
+fn without_cookies(reply: &Reply) -> Option<(u8, u16, Vec<EdnsOption>)> {
+    let (version, flags, options) = reply.edns.clone()?;
+    Some((version, flags, options.into_iter().filter(|(code, _)| *code != COOKIE).collect()))
+}
 
 /// Whether only these header flags differ.
 fn flags(case: &Case<'_>, only: u16) -> bool {
