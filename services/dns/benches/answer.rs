@@ -2,14 +2,13 @@
 //!
 //! For zones of a thousand and of a million records it prints nanoseconds per query, the median of some rounds, and with
 //! them how the large zone compares with the small: the same code runs, so what differs are cache misses. For counts of
-//! instructions run one case under callgrind, where `--one` leaves all others out and does each query once. `--signed nsec`
-//! or `nsec3` behind it signs the zone, has every query ask for signatures, and counts once they have been made:
+//! instructions run one case under callgrind, where `--one` leaves all others out and does each query once. The bench `signed`
+//! counts what signatures cost.
 //!
 //! ```text
-//! valgrind --tool=callgrind --toggle-collect='answer::answer' target/release/deps/answer-… --one 1000 [--signed nsec]
+//! valgrind --tool=callgrind --toggle-collect='answer::answer' target/release/deps/answer-… --one 1000
 //! ```
 
-use dns::dnssec::{Denial, Seeds};
 use dns::{Authority, HashKey, Transport, Zones};
 use std::fmt::Write;
 use std::hint::black_box;
@@ -28,11 +27,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     if let Some(at) = arguments.iter().position(|argument| argument == "--one") {
         let records = arguments.get(at + 1).and_then(|size| size.parse().ok()).expect("--one RECORDS");
-        let (mut authority, mut queries) = (serve(records), queries(records));
-        if let Some(at) = arguments.iter().position(|argument| argument == "--signed") {
-            let denial = if arguments[at + 1] == "nsec3" { Denial::Nsec3 } else { Denial::Nsec };
-            sign(&mut authority, &mut queries, denial);
-        }
+        let (mut authority, queries) = (serve(records), queries(records));
         return println!("{} octets answered", answer(&mut authority, &queries[..20_000]));
     }
     let mut servers: Vec<_> = SIZES.iter().map(|records| (serve(*records), queries(*records))).collect();
@@ -52,35 +47,6 @@ fn main() {
         println!("{records:8} records: {nanoseconds:6.1} ns a query");
     }
     println!("large over small: {:.2}", medians[1] / medians[0]);
-}
-
-/// Signs the zone, sets the DO bit in all queries, and answers them once.
-fn sign(authority: &mut Authority, queries: &mut [Vec<u8>], denial: Denial) {
-    let seeds = Seeds::new(&[vec![1; 32]], None).expect("the seed is long enough");
-    authority.sign(seeds, denial, (1 << 16, 1 << 16));
-    authority.set_time(1_800_000_000);
-    for query in queries.iter_mut() {
-        if query[11] == 0 {
-            query[11] = 1;
-            query.extend([0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0]);
-        }
-        let flags = query.len() - 4;
-        query[flags] = 0x80;
-    }
-    warm(authority, queries);
-    let made = authority.signatures_made();
-    warm(authority, queries);
-    assert_eq!(authority.signatures_made(), made, "all signatures are there");
-}
-
-/// Not counted: callgrind looks for the other function.
-#[inline(never)]
-fn warm(authority: &mut Authority, queries: &[Vec<u8>]) {
-    let mut buffer = [0; 1500];
-    for query in &queries[..20_000] {
-        buffer[..query.len()].copy_from_slice(query);
-        black_box(authority.answer(Transport::Udp, &mut buffer, query.len()));
-    }
 }
 
 /// Answers all queries; the octets of the answers. A function of its own, so that callgrind can tell it.

@@ -207,8 +207,10 @@ impl Authority {
             authoritative: false,
             truncated: false,
             redirected_by: [None; CHAIN_LINKS],
+            is_of_many: false,
+            is_made_up: false,
         };
-        response.fill(current, spare);
+        response.fill_or_recall(current, spare);
         let Response { mut writer, rcode, error, authoritative, mut truncated, .. } = response;
         writer.raise_limit(limit);
         if let Some(limiter) = &mut self.limiter
@@ -292,6 +294,10 @@ struct Response<'a> {
     truncated: bool,
     /// The DNAME records in the answer.
     redirected_by: [Option<Set<'a>>; CHAIN_LINKS],
+    /// More than one zone has a part in it.
+    is_of_many: bool,
+    /// A wildcard has a part in it.
+    is_made_up: bool,
 }
 
 /// Where a chain of CNAME and DNAME records goes on.
@@ -338,6 +344,7 @@ impl<'a> Response<'a> {
     fn walk_chain(&mut self, current: &mut Name, spare: &mut Name) -> Option<&'a Zone> {
         let question = self.question;
         let (mut owner, mut visited) = (HEADER_OCTETS, [0; CHAIN_LINKS]);
+        let mut first = None;
         for link in 0..=CHAIN_LINKS {
             let name = if link == 0 { question } else { &*current };
             let Some(zone) = self.zone_of(name) else {
@@ -352,6 +359,7 @@ impl<'a> Response<'a> {
                 return None;
             }
             visited[link] = name.hash(0);
+            self.is_of_many |= !std::ptr::eq(*first.get_or_insert(zone), zone);
             self.authoritative |= self.query.class == CLASS_IN;
             match self.step(zone, name, owner, link == 0, spare) {
                 Some(next) => owner = next.owner,

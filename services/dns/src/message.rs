@@ -68,6 +68,8 @@ pub struct Writer<'a> {
     memory: &'a mut Memory,
     /// Records in each section.
     pub counts: [u16; 3],
+    /// Whether something was left out for want of room.
+    pub is_short: bool,
 }
 
 impl<'a> Writer<'a> {
@@ -80,7 +82,7 @@ impl<'a> Writer<'a> {
         memory: &'a mut Memory,
     ) -> Writer<'a> {
         (memory.names_used, memory.targets_used) = (0, 0);
-        Writer { buffer, length, limit, question, key, memory, counts: [0; 3] }
+        Writer { buffer, length, limit, question, key, memory, counts: [0; 3], is_short: false }
     }
 
     /// Octets written, question included.
@@ -174,6 +176,7 @@ impl<'a> Writer<'a> {
         }
         let end = self.length + FIXED + signer.len() + SIGNATURE_OCTETS;
         if end > self.limit {
+            self.is_short = true;
             return false;
         }
         let Some(out) = self.buffer.get_mut(self.length..end) else { return false };
@@ -234,6 +237,7 @@ impl<'a> Writer<'a> {
     pub fn put(&mut self, octets: &[u8]) -> Option<()> {
         let end = self.length + octets.len();
         if end > self.limit {
+            self.is_short = true;
             return None;
         }
         self.buffer.get_mut(self.length..end)?.copy_from_slice(octets);

@@ -61,6 +61,7 @@ impl Zones {
         match self.number(apex, 0) {
             Some(number) => self.zones[number] = zone,
             None => {
+                self.signing.change_surroundings();
                 self.zones.push(zone);
                 let place = Place(self.zones.len() as u32);
                 self.index.insert(apex.hash(0), place)?;
@@ -75,6 +76,7 @@ impl Zones {
         let Some(number) = self.number(apex, 0) else { return false };
         let removed = self.zones.remove(number);
         self.signing.detach(removed.signed());
+        self.signing.change_surroundings();
         self.index = Index::default();
         let mut name = Name::root(&self.key);
         for (number, zone) in self.zones.iter().enumerate() {
@@ -137,6 +139,12 @@ impl Zones {
     #[inline]
     pub fn signed(&self, zone: &Zone) -> Option<&SignedZone> {
         self.signing.get(zone.signed()?)
+    }
+
+    /// What an answer of a signed zone was made of: changes when anything does that an answer depends on.
+    #[inline]
+    pub(crate) fn version(&self, signed: &SignedZone) -> u64 {
+        self.signing.version(signed)
     }
 
     /// Whether the zone that this file is named like is served.

@@ -1,9 +1,10 @@
 //! Where answers are signed: what the rest of the authority calls, all of it without effect where there is nothing to sign.
 
 use super::{Authority, Response};
-use crate::dnssec::{At, Denial, Prover, Seeds, SignedZone, Signer};
+use crate::dnssec::{Asked, At, Denial, Finished, Prover, Seeds, SignedZone, Signer};
 use crate::message::Section;
 use crate::name::Name;
+use crate::query::{CLASS_IN, Rcode};
 use crate::types::RecordType;
 use crate::zone::{Node, Set, Zone};
 
@@ -47,6 +48,55 @@ impl Authority {
 }
 
 impl<'a> Response<'a> {
+    /// Answers as before, where the answer of a signed zone is kept; otherwise puts one together, and keeps it.
+    #[inline]
+    pub(super) fn fill_or_recall(&mut self, current: &mut Name, spare: &mut Name) {
+        if !self.dnssec_ok || self.signer.is_none() {
+            return self.fill(current, spare);
+        }
+        let Some(asked) = self.asked() else { return self.fill(current, spare) };
+        if self.recall(asked).is_none() {
+            let start = self.writer.length();
+            self.fill(current, spare);
+            self.keep(asked, start);
+        }
+    }
+
+    /// What the answer can be found by; none where no signed zone answers.
+    fn asked(&self) -> Option<Asked> {
+        let (edns, rtype) = (self.query.edns?, self.query.rtype);
+        // Refusals of transfers are not the same over UDP and TCP.
+        let is_plain = !matches!(rtype, RecordType::AXFR | RecordType::IXFR);
+        if !is_plain || edns.version != 0 || self.query.class != CLASS_IN {
+            return None;
+        }
+        let signed = self.zones.signed(self.zone_of(self.question)?)?;
+        Some(self.signer.as_deref()?.asked(self.question.hash(0), rtype, self.zones.version(signed)))
+    }
+
+    fn recall(&mut self, asked: Asked) -> Option<()> {
+        let answer = self.signer.as_deref()?.recall(asked, self.question.wire())?;
+        self.writer.put(answer.records)?;
+        (self.rcode, self.authoritative, self.writer.counts) =
+            (answer.rcode, answer.authoritative, answer.counts);
+        Some(())
+    }
+
+    /// Keeps the answer that begins at `start`, if it is whole and would be the same the next time.
+    fn keep(&mut self, asked: Asked, start: usize) {
+        let is_whole = !self.truncated && !self.writer.is_short && self.error.is_none();
+        if !is_whole || self.is_of_many {
+            return;
+        }
+        let (rcode, authoritative, counts) = (self.rcode, self.authoritative, self.writer.counts);
+        let records = self.writer.message().get(start..).unwrap_or_default();
+        let answer = Finished { rcode, authoritative, counts, records };
+        let is_made_up = self.is_made_up || counts[Section::Answer as usize] == 0 || rcode != Rcode::NoError;
+        if let Some(signer) = self.signer.as_deref_mut() {
+            signer.keep(asked, self.question.wire(), answer, is_made_up);
+        }
+    }
+
     /// A prover for a zone, if it is signed and the client wants to see it.
     #[inline]
     fn prover<'p>(&'p mut self, zone: &'p Zone) -> Option<Prover<'p, 'a>> {
@@ -110,6 +160,7 @@ impl<'a> Response<'a> {
             && let Some(signer) = self.signer.as_deref_mut()
         {
             signer.scratch.expansions.push((offset, encloser));
+            self.is_made_up = true;
         }
     }
 

@@ -23,6 +23,18 @@ pub const PROPAGATION_SECONDS: u64 = 3_600;
 /// tens of microseconds; entries that were used least recently go first.
 pub const SIGNATURES: usize = 8_192;
 
+/// Octets of an answer and its name that is kept as it went out: what fits into a UDP answer of usual size (RFC 9715 §3.2 has
+/// 1400), with a name. A longer one is put together each time.
+pub const ANSWER_OCTETS: usize = 1_400 + 255;
+
+/// Octets of the two rings of finished answers (what is there; what is denied or made of a wildcard) for each signature that is
+/// kept: an address with its signature and its name has some 170, what denies a name 500. By default that is 1 MiB each; a slot of
+/// 40 octets comes on top. What does not fit makes the oldest go, and is put together again when it is asked for.
+pub const RING_OCTETS_PER_SIGNATURE: usize = 128;
+
+/// A ring has room for ten of the longest answers, or there is none.
+pub const RING_OCTETS_LEAST: usize = 16 * 1024;
+
 /// Seeds at a time: the one in use, the next, the one before, and one to spare. More: the image does not start.
 pub const SEEDS: usize = 4;
 
@@ -41,3 +53,5 @@ pub const SIGNING_KEYS: usize = 4096;
 
 /// Lines about zones whose keys changed that are kept until they are asked for. What is more is not said.
 pub const NEWS: usize = 256;
+
+const _: () = assert!(ANSWER_OCTETS < u16::MAX as usize && ANSWER_OCTETS * 9 < RING_OCTETS_LEAST);

@@ -7,9 +7,11 @@
 //!                                             └─► proof ─► neighbours: what does not exist
 //! ```
 //!
-//! What is signed is kept, so an answer that was given before costs no signature. Read `schedule` for what keys do when, and
+//! What is signed is kept, so what was signed before costs no signature; and finished `answers` are, so an answer that was given
+//! before costs not much more than copying it. Read `schedule` for what keys do when, and
 //! `proof` for what answers have. Why it is done so: docs/decisions/dnssec.md.
 
+mod answers;
 mod cache;
 mod canonical;
 mod hashes;
@@ -24,6 +26,7 @@ mod signed;
 mod signer;
 mod signing;
 
+pub use answers::{Asked, Finished};
 pub use key::{Algorithm, SigningKey};
 pub use keyfile::is_key_file;
 pub use keyring::Seeds;

@@ -2,10 +2,11 @@
 
 use ring::rand::SystemRandom;
 
+use super::answers::{Answers, Asked, Finished};
 use super::cache::{Cache, Signature};
 use super::canonical::Canonical;
 use super::hashes::Hashes;
-use super::limits::INCEPTION_SECONDS;
+use super::limits::{INCEPTION_SECONDS, RING_OCTETS_PER_SIGNATURE};
 use super::signed::SignedZone;
 use crate::limits::{CHAIN_LINKS, NAME_OCTETS, RRSET_OCTETS};
 use crate::name::{HashKey, Name};
@@ -43,6 +44,8 @@ pub struct Signer {
     now: u64,
     sets: Cache,
     denials: Cache,
+    /// Answers about what is there, and about what strangers can make up.
+    answers: [Answers; 2],
     maker: Maker,
     /// Room for a name, and for the types of a node.
     pub scratch: Scratch,
@@ -90,6 +93,7 @@ impl Signer {
             now: 0,
             sets: Cache::new(sets),
             denials: Cache::new(denials),
+            answers: [sets, denials].map(|kept| Answers::new(kept, kept * RING_OCTETS_PER_SIGNATURE)),
             maker,
             scratch,
         }
@@ -103,6 +107,23 @@ impl Signer {
     /// How many signatures have been made so far.
     pub fn made(&self) -> u64 {
         self.maker.made
+    }
+
+    /// What the answer to a question of this name and type is found by.
+    #[inline]
+    pub fn asked(&self, hash: u64, rtype: RecordType, version: u64) -> Asked {
+        Asked { key: self.hash_key.mix(hash, u64::from(rtype.0)).max(1), version }
+    }
+
+    /// The answer that was given before.
+    #[inline]
+    pub fn recall(&self, asked: Asked, name: &[u8]) -> Option<Finished<'_>> {
+        self.answers.iter().find_map(|answers| answers.get(asked, name))
+    }
+
+    /// Keeps an answer: apart from the others if it is about something that may be made up, so that the others stay.
+    pub fn keep(&mut self, asked: Asked, name: &[u8], answer: Finished<'_>, is_made_up: bool) {
+        self.answers[usize::from(is_made_up)].put(asked, name, answer);
     }
 
     /// The signature of a set by one key of the zone. `None` only where there is no memory or no randomness.

@@ -17,6 +17,8 @@ pub(crate) struct Signing {
     now: u64,
     zones: Vec<Option<SignedZone>>,
     generation: u32,
+    /// Changes with the time, and with which zones there are.
+    surroundings: u32,
     /// When a zone that is not signed yet will be.
     awaited: Option<u64>,
     news: Vec<String>,
@@ -27,6 +29,17 @@ impl Signing {
     #[inline]
     pub(crate) fn get(&self, number: usize) -> Option<&SignedZone> {
         self.zones.get(number)?.as_ref()
+    }
+
+    /// What an answer of this zone was made of: it changes when anything does that an answer depends on.
+    #[inline]
+    pub(crate) fn version(&self, signed: &SignedZone) -> u64 {
+        u64::from(self.surroundings) << 32 | u64::from(signed.generation)
+    }
+
+    /// Zones have come or gone, or it is later.
+    pub(crate) fn change_surroundings(&mut self) {
+        self.surroundings = self.surroundings.wrapping_add(1);
     }
 
     /// Whether there is any.
@@ -96,6 +109,7 @@ impl Signing {
 
     /// Takes in again all zones whose keys change their duties; when the next will.
     pub(crate) fn set_time(&mut self, now: u64, zones: &[Rc<Zone>], key: &HashKey) -> Option<u64> {
+        self.change_surroundings();
         let all = self.now == 0 || now < self.now || self.awaited.is_some_and(|awaited| awaited <= now);
         self.now = now;
         self.awaited = if all { None } else { self.awaited };

@@ -39,7 +39,7 @@ pub const DENIAL: Argument = Argument {
 pub const CACHE: Argument = Argument {
     name: "dnssec-cache",
     value: "SIGNATURES",
-    help: "signatures of records, and as many of denials, that are kept, each in 112 octets; 8192 if not given",
+    help: "signatures of records, and as many of denials, that are kept: each takes 280 octets, with the answers; 8192 if not given",
 };
 
 /// What the arguments say.
