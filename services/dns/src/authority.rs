@@ -19,7 +19,7 @@ use crate::rate::{Limiter, Verdict};
 use crate::statistics::Statistics;
 use crate::types::RecordType;
 use crate::zone::{Found, Node, RECORD_HEADER, Set, Zone};
-use crate::zones::Zones;
+use crate::zones::{Absence, Zones};
 
 /// What carries the messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -313,6 +313,11 @@ impl<'a> Response<'a> {
             Query { class: CLASS_IN | CLASS_ANY, .. } => {}
             _ => return self.rcode = Rcode::Refused,
         }
+        // The DS records of a zone's own name are its parent's.
+        let from = usize::from(self.query.rtype == RecordType::DS && self.question.labels() > 0);
+        if let Some(absence) = self.zones.absence(self.question, from) {
+            return self.fail(absence);
+        }
         match self.query.rtype {
             RecordType::AXFR if self.transport == Transport::Udp => self.rcode = Rcode::NotImp, // RFC 5936 §4.2
             RecordType::AXFR | RecordType::IXFR => self.refuse_transfer(),
@@ -325,6 +330,17 @@ impl<'a> Response<'a> {
         let zone = self.zones.find(self.question, 0);
         let is_ours = zone.is_some_and(|zone| zone.labels() == self.question.labels());
         if is_ours { self.refuse(ExtendedError::Prohibited) } else { self.rcode = Rcode::NotAuth }
+    }
+
+    /// A zone that we should have: who asks goes on to the zone's other servers, and need not doubt the delegation, as it might
+    /// after a refusal.
+    #[cold]
+    fn fail(&mut self, absence: Absence) {
+        let error = match absence {
+            Absence::NotReady => ExtendedError::NotReady,
+            Absence::Expired => ExtendedError::InvalidData,
+        };
+        (self.rcode, self.error) = (Rcode::ServFail, Some(error));
     }
 
     fn refuse(&mut self, error: ExtendedError) {

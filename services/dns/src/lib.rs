@@ -67,4 +67,4 @@ pub use types::RecordType;
 pub use zone::Zone;
 pub use zonefile::edit::{EditError, edit};
 pub use zonefile::{Warnings, ZoneError, zone_name};
-pub use zones::{Loaded, Zones};
+pub use zones::{Absence, Loaded, Zones};

@@ -139,6 +139,10 @@ pub const LATE_PAUSE: std::time::Duration = std::time::Duration::from_millis(2);
 /// Transfers that are sent at a time, at up to 40 KiB each and four octets a name. More are answered with SERVFAIL.
 pub const TRANSFERS: usize = 32;
 
+/// Zones that are being asked for or fetched at a time, so that a catalog of thousands does not open thousands of connections. The
+/// others wait their turn.
+pub const FETCHES: usize = 32;
+
 /// Secondaries of a zone that are told of changes. Others learn of them when they refresh.
 pub const SECONDARIES: usize = 64;
 

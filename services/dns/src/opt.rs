@@ -21,7 +21,7 @@ const ERROR_OCTETS: usize = 6;
 pub struct Options {
     /// How long an idle connection is kept, in units of 100 ms, for a client that wants to know.
     pub keepalive_100ms: Option<u16>,
-    /// Why the answer is a refusal.
+    /// Why the answer is a refusal, or a failure.
     pub error: Option<ExtendedError>,
     /// Both halves of a cookie.
     pub cookie: Option<([u8; CLIENT_OCTETS], [u8; SERVER_OCTETS])>,
@@ -30,10 +30,14 @@ pub struct Options {
 /// Info codes (RFC 8914 §5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExtendedError {
+    /// The zone has not come from its primary yet.
+    NotReady = 14,
     /// This client may not have that.
     Prohibited = 18,
     /// It is not about a zone of ours.
     NotAuthoritative = 20,
+    /// The zone is too old: its primaries have been silent for as long as its SOA record allows.
+    InvalidData = 24,
 }
 
 /// Octets to be kept back for the record. Not for the error: a refusal has nothing else.

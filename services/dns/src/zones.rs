@@ -1,5 +1,6 @@
 //! All zones that are served, found by name.
 
+use std::collections::HashMap;
 use std::io::BufRead;
 use std::rc::Rc;
 
@@ -18,6 +19,17 @@ pub struct Zones {
     index: Index,
     most_labels: usize,
     signing: Signing,
+    /// Zones that we are to serve and cannot, by name.
+    absent: HashMap<Box<[u8]>, Absence>,
+}
+
+/// Why a zone that is to be served is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absence {
+    /// It has not come from its primary yet.
+    NotReady,
+    /// It came, and is too old by now.
+    Expired,
 }
 
 /// A zone that is now served.
@@ -36,7 +48,8 @@ pub struct Loaded {
 impl Zones {
     /// None yet. `key` should be random.
     pub fn new(key: HashKey) -> Zones {
-        Zones { key, zones: Vec::new(), index: Index::default(), most_labels: 0, signing: Signing::default() }
+        let (index, signing) = (Index::default(), Signing::default());
+        Zones { key, zones: Vec::new(), index, most_labels: 0, signing, absent: HashMap::new() }
     }
 
     /// Reads the zone file `file`, whose name is that of the zone, and serves it. A zone of that name that is already
@@ -58,6 +71,7 @@ impl Zones {
         debug_assert_eq!(apex.wire(), zone.apex());
         let old = self.number(apex, 0).and_then(|number| self.zones[number].signed());
         self.signing.attach(&zone, old, &self.key);
+        self.absent.remove(apex.wire());
         match self.number(apex, 0) {
             Some(number) => self.zones[number] = zone,
             None => {
@@ -86,6 +100,30 @@ impl Zones {
             let _ = self.index.insert(name.hash(0), Place(number as u32 + 1));
         }
         true
+    }
+
+    /// From now on, or until it is served, there is to be a zone called `apex`; with `None` there is not.
+    pub fn set_absent(&mut self, apex: &Name, absence: Option<Absence>) {
+        match absence.filter(|_| self.number(apex, 0).is_none()) {
+            Some(absence) => self.absent.insert(apex.wire().into(), absence),
+            None => self.absent.remove(apex.wire()),
+        };
+    }
+
+    /// Whether the zone that `name` belongs to, from label number `from` on, is one that is not there.
+    #[inline]
+    pub fn absence(&self, name: &Name, from: usize) -> Option<Absence> {
+        if self.absent.is_empty() { None } else { self.nearest_absence(name, from) }
+    }
+
+    #[cold]
+    fn nearest_absence(&self, name: &Name, from: usize) -> Option<Absence> {
+        let mut labels = from..=name.labels();
+        // A zone that is there, and nearer to the name, answers.
+        let nearest = labels.find(|label| {
+            self.absent.contains_key(name.suffix(*label)) || self.number(name, *label).is_some()
+        });
+        nearest.and_then(|label| self.absent.get(name.suffix(label))).copied()
     }
 
     /// The zone that is called `apex`.
@@ -203,5 +241,23 @@ mod tests {
         assert_eq!((zones.count(), zones.records(), held.records()), (2, 4, 2));
         let found = zones.find(&apex("x.c.b.example", &key), 0).map(|zone| to_text(zone.apex()));
         assert_eq!(found.as_deref(), Some("c.b.example."));
+    }
+
+    #[test]
+    fn a_zone_that_is_missing_hides_the_one_above_it_and_not_the_one_below() {
+        let key = HashKey::new([9; 24]);
+        let (mut zones, text) = (Zones::new(key), "@ 60 SOA a b 1 2 3 4 5\n@ 60 NS ns.example.net.\n");
+        for file in ["example", "c.b.example"] {
+            zones.load(file, &mut text.as_bytes()).unwrap();
+        }
+        let absence = |zones: &Zones, name, from| zones.absence(&apex(name, &key), from);
+        assert_eq!(absence(&zones, "x.b.example", 0), None);
+        zones.set_absent(&apex("b.example", &key), Some(Absence::Expired));
+        zones.set_absent(&apex("example", &key), Some(Absence::Expired)); // it is there
+        assert_eq!(absence(&zones, "x.b.example", 0), Some(Absence::Expired));
+        assert_eq!(absence(&zones, "b.example", 1), None);
+        assert_eq!((absence(&zones, "x.c.b.example", 0), absence(&zones, "a.example", 0)), (None, None));
+        zones.load("b.example", &mut text.as_bytes()).unwrap();
+        assert_eq!(absence(&zones, "x.b.example", 0), None);
     }
 }

@@ -10,21 +10,21 @@
 //! way wait and go together: a commit each, one push. Where somebody else pushed first, they are carried out anew on what is
 //! there now. While the remote cannot be reached, zones are served as they are and updates are answered with SERVFAIL.
 
-mod catalog;
 mod execute;
+mod files;
 mod message;
 mod outage;
 mod source;
 
-pub use catalog::Server;
 pub use execute::Update;
+pub use files::Server;
 pub use source::{Make, Source};
 
 use crate::limits::UPDATES_TOGETHER;
 use crate::name::HashKey;
 use crate::query::Rcode;
-use catalog::Catalog;
 use execute::{Answer, Context, Outcome, execute};
+use files::Files;
 use log::{debug, info, warn};
 use outage::Outage;
 use std::{cell::RefCell, rc::Rc, time::Duration};
@@ -72,7 +72,7 @@ pub struct Primary<S> {
     source: S,
     server: Rc<RefCell<dyn Server>>,
     key: HashKey,
-    catalog: Catalog,
+    files: Files,
     /// The commit that is served.
     loaded: Option<ObjectId>,
     outage: Outage,
@@ -93,9 +93,9 @@ impl<S: Source> Primary<S> {
         let (sender, updates) = mpsc::channel(UPDATES_TOGETHER);
         let notified = Rc::new(Notify::new());
         let handle = Handle { updates: sender, notified: notified.clone() };
-        let (catalog, outage) = (Catalog::default(), Outage::default());
+        let (files, outage) = (Files::default(), Outage::default());
         let mut primary =
-            Primary { source, server, key, catalog, loaded: None, outage, updates, notified, clock };
+            Primary { source, server, key, files, loaded: None, outage, updates, notified, clock };
         primary.load(&[]);
         (primary, handle)
     }
@@ -142,9 +142,9 @@ impl<S: Source> Primary<S> {
             waiting.into_iter().map(|waiting| (waiting.update, waiting.answer)).unzip();
         let mut outcome: Option<Outcome> = None;
         let result = {
-            let Primary { source, server, key, catalog, clock, .. } = self;
+            let Primary { source, server, key, files, clock, .. } = self;
             let known = |file: &str, version: &ObjectId| {
-                let served = catalog.version(file) == Some(*version);
+                let served = files.version(file) == Some(*version);
                 let apex = served.then(|| crate::zone_name(file, key).ok()).flatten()?;
                 server.borrow().zone(&apex)
             };
@@ -173,11 +173,11 @@ impl<S: Source> Primary<S> {
     }
 
     /// Serves the head that the copy has now; `prepared` are zones of it that were read already.
-    fn load(&mut self, prepared: &catalog::Prepared) {
+    fn load(&mut self, prepared: &files::Prepared) {
         let head = self.source.head();
         let Some(head) = head.filter(|head| self.loaded != Some(*head)) else { return };
         let server = &mut *self.server.borrow_mut();
-        match self.catalog.apply(self.source.repository(), &head, prepared, &self.key, server) {
+        match self.files.apply(self.source.repository(), &head, prepared, &self.key, server) {
             Ok(changed) => {
                 debug!("commit {head}: {changed} files differ");
                 self.loaded = Some(head);

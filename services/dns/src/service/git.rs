@@ -129,15 +129,21 @@ impl primary::Server for Server {
     }
 
     fn zones(&self) -> usize {
-        self.authority().zones().count()
+        self.own.len()
     }
 
     fn install(&mut self, apex: &Name, zone: Rc<Zone>) -> Result<(), String> {
-        Server::install(self, apex, zone)
+        Server::install(self, apex, zone)?;
+        if self.own.insert(apex.wire().to_vec()) {
+            self.to_fetch.notify_one();
+        }
+        Ok(())
     }
 
     fn remove(&mut self, apex: &Name) {
         Server::remove(self, apex);
+        self.own.remove(apex.wire());
+        self.to_fetch.notify_one();
     }
 
     fn load_keys(&mut self, file: &str, text: &[u8]) -> Result<Vec<String>, ZoneError> {

@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! content archive ─► zones ─► authority ◄─┬─ Responder: datagrams, below the sockets
-//!        primaries ─► secondary ──┘   ▲    └─ one task a connection: messages behind their length (RFC 1035 §4.2.2)
+//!      primaries ─► secondaries ──┘   ▲    └─ one task a connection: messages behind their length (RFC 1035 §4.2.2)
 //!          Backend ◄─ updates ◄─ requests: what is signed, transfers, notifications, updates
 //! ```
 //!
-//! Reading order: [`Server`], `datagrams` and [`session`], `requests`, `updates`, [`secondary`], `notifications`.
+//! Reading order: [`Server`], `datagrams` and [`session`], `requests`, `updates`, [`secondaries`], `secondary`, `notifications`.
 
 mod clients;
 mod connections;
@@ -16,7 +16,8 @@ mod git;
 mod notifications;
 mod replays;
 mod requests;
-pub mod secondary;
+pub mod secondaries;
+mod secondary;
 mod server;
 mod signing;
 mod updates;
@@ -249,11 +250,7 @@ fn start(server: &Rc<RefCell<Server>>, environment: &Environment) -> Result<(), 
     let served: Vec<_> = server.borrow().authority.zones().iter().cloned().collect();
     served.iter().for_each(|zone| server.borrow_mut().tell(zone));
     let connector = NetworkConnector::new(network, TcpOptions::default());
-    let to_fetch = server.borrow().zones_to_fetch();
-    for (apex, primaries) in to_fetch {
-        info!("zone {}: secondary, with {} primaries", crate::to_text(&apex), primaries.len());
-        runtime::spawn(secondary::run(server.clone(), connector.clone(), apex, primaries));
-    }
+    runtime::spawn(secondaries::run(server.clone(), connector));
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! fetch ─► SOA record, newer? ─► IXFR, AXFR where that fails ─► served
 //!   ▲                                                             │
-//!   └── refresh (no answer: retry), or a NOTIFY (RFC 1996) ◄──────┘   expire without an answer: served no longer
+//!   └── refresh (no answer: retry), or a NOTIFY (RFC 1996) ◄──────┘   expire without an answer: SERVFAIL
 //! ```
 
 use super::Server;
@@ -35,6 +35,16 @@ pub struct Secondary {
 }
 
 impl Secondary {
+    /// The zone called `apex`, which one of these has.
+    pub fn new(apex: Name, primaries: Vec<Primary>) -> Secondary {
+        Secondary { apex, primaries, wake: Notify::new() }
+    }
+
+    /// The zone's name.
+    pub fn apex(&self) -> &Name {
+        &self.apex
+    }
+
     /// Whether this is one of those that we get the zone from.
     pub fn is_primary(&self, address: IpAddr) -> bool {
         self.primaries.iter().any(|(primary, _)| *primary == address)
@@ -66,24 +76,17 @@ impl Timers {
     }
 }
 
-/// Keeps the zone called `apex` as it is with its primaries; for ever.
-pub async fn run(
-    server: Rc<RefCell<Server>>,
-    connector: impl Connect,
-    apex: Vec<u8>,
-    primaries: Vec<Primary>,
-) {
-    let mut name = Name::root(server.borrow().authority.zones().key());
-    if name.read(&apex, server.borrow().authority.zones().key()).is_err() {
-        return;
-    }
-    let secondary = Rc::new(Secondary { apex: name, primaries, wake: Notify::new() });
-    server.borrow_mut().secondaries.insert(apex.clone(), secondary.clone());
-    let shown = to_text(&apex);
+/// Keeps the zone as it is with its primaries; for ever.
+pub(super) async fn run(server: Rc<RefCell<Server>>, connector: impl Connect, secondary: Rc<Secondary>) {
+    let shown = to_text(secondary.apex.wire());
     let mut failures = 0;
     let mut good_until: Option<Instant> = None;
+    let places = server.borrow().fetches.clone();
     loop {
-        let outcome = refresh(&server, &connector, &secondary).await;
+        let outcome = {
+            let _place = places.acquire().await;
+            refresh(&server, &connector, &secondary).await
+        };
         let zone = server.borrow().authority.zones().get(&secondary.apex);
         let timers = zone.as_deref().map(Timers::of);
         let wait = match (outcome, timers) {
@@ -109,9 +112,9 @@ pub async fn run(
         let _ = timeout(next.saturating_duration_since(Instant::now()), secondary.wake.notified()).await;
         if good_until.is_some_and(|expiry| expiry <= Instant::now()) {
             warn!(
-                "zone {shown}: no primary has answered for as long as its SOA record allows; it is served no longer"
+                "zone {shown}: no primary has answered for as long as its SOA record allows; it is answered with SERVFAIL"
             );
-            server.borrow_mut().remove(&secondary.apex);
+            server.borrow_mut().expire(&secondary.apex);
             good_until = None;
         }
     }

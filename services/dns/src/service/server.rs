@@ -2,24 +2,25 @@
 
 use super::encrypted::Encrypted;
 use super::replays::Replays;
-use super::secondary::{Primary, Secondary};
+use super::secondary::Secondary;
 use super::updates::Backend;
-use crate::keys::{Keys, Right, is_at_or_below};
+use crate::keys::{Keys, is_at_or_below};
 use crate::limits;
-use crate::name::{Name, to_text};
+use crate::name::Name;
 use crate::notify::Notifier;
 use crate::record::{Record, is_later};
 use crate::transfer::{History, between};
 use crate::tsig::Key;
 use crate::types::RecordType;
 use crate::zone::Zone;
+use crate::zones::Absence;
 use crate::{Authority, client};
 use log::warn;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 /// What is allowed, and where others listen.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +45,12 @@ pub struct Server {
     /// Who asked for the SOA record of a zone with a key that may transfer it: a secondary that no record names.
     asked: HashMap<Vec<u8>, VecDeque<(IpAddr, Rc<Key>)>>,
     pub(super) backend: Option<Rc<dyn Backend>>,
+    /// Zones that are ours by a file, and not by a transfer.
+    pub(super) own: HashSet<Vec<u8>>,
     pub(super) secondaries: HashMap<Vec<u8>, Rc<Secondary>>,
+    /// Other zones are to come from others than before, or may be.
+    pub(super) to_fetch: Rc<Notify>,
+    pub(super) fetches: Rc<Semaphore>,
     /// Datagrams that are answered by a task, with who sent them.
     pub(super) late: VecDeque<(SocketAddr, Vec<u8>)>,
     pub(super) to_answer: Rc<Notify>,
@@ -58,6 +64,7 @@ pub struct Server {
 impl Server {
     /// Serves the zones of `authority`, to whoever these keys allow what.
     pub fn new(authority: Authority, keys: Keys, policy: Policy) -> Server {
+        let own = authority.zones().iter().map(|zone| zone.apex().to_vec()).collect();
         Server {
             authority,
             scratch: vec![0; limits::MESSAGE_OCTETS],
@@ -69,7 +76,10 @@ impl Server {
             to_notify: Rc::default(),
             asked: HashMap::new(),
             backend: None,
+            own,
             secondaries: HashMap::new(),
+            to_fetch: Rc::default(),
+            fetches: Rc::new(Semaphore::new(limits::FETCHES)),
             late: VecDeque::new(),
             to_answer: Rc::default(),
             encrypted: Encrypted::default(),
@@ -110,6 +120,12 @@ impl Server {
             self.tell(&zone);
         }
         Ok(())
+    }
+
+    /// The zone called `apex` is too old to be served.
+    pub fn expire(&mut self, apex: &Name) {
+        self.remove(apex);
+        self.authority.zones_mut().set_absent(apex, Some(Absence::Expired));
     }
 
     /// Serves the zone called `apex` no longer.
@@ -209,22 +225,6 @@ impl Server {
             );
         }
         Err(ErrorKind::OutOfMemory.into())
-    }
-
-    /// The zones that we are to get from others: what transfer keys name a primary for, and is not here.
-    pub fn zones_to_fetch(&self) -> Vec<(Vec<u8>, Vec<Primary>)> {
-        let mut found: Vec<(Vec<u8>, Vec<Primary>)> = Vec::new();
-        for entry in self.keys.iter().filter(|entry| entry.right == Some(Right::Transfer)) {
-            let Some(primary) = entry.primary else { continue };
-            let is_here = self.authority.zones().iter().any(|zone| zone.apex() == entry.domain);
-            match found.iter_mut().find(|(zone, _)| *zone == entry.domain) {
-                _ if is_here => {}
-                Some((_, primaries)) => primaries.push((primary, entry.key.clone())),
-                None => found.push((entry.domain.clone(), vec![(primary, entry.key.clone())])),
-            }
-        }
-        found.sort_by_key(|(zone, _)| to_text(zone));
-        found
     }
 }
 

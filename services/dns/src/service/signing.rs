@@ -134,7 +134,10 @@ impl Server {
                     self.encrypted.load(text).map_err(|error| ZoneError::about(file, error.to_string()));
                 return loaded.map(|()| Vec::new());
             }
-            _ => return self.keys.load(file, &mut text),
+            _ => {
+                self.to_fetch.notify_one();
+                return self.keys.load(file, &mut text);
+            }
         }
         let text = std::str::from_utf8(text).map_err(|_| ZoneError::about(file, "it is no text"))?;
         self.authority.zones_mut().load_signing_key(file, text)?;
@@ -145,6 +148,7 @@ impl Server {
     /// Forgets the keys of a file.
     pub fn forget_key_file(&mut self, file: &str) {
         self.keys.forget(file);
+        self.to_fetch.notify_one();
         self.authority.zones_mut().forget_signing_key(file);
         self.to_sign.notify_one();
     }

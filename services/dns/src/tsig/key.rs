@@ -99,6 +99,12 @@ impl Key {
         self.algorithm
     }
 
+    /// Whether both have the same name, algorithm and secret.
+    pub fn is_same(&self, other: &Key) -> bool {
+        let is_named_so = self.name == other.name && self.algorithm == other.algorithm;
+        is_named_so && self.start().finish() == other.start().finish()
+    }
+
     /// Starts a MAC.
     pub(super) fn start(&self) -> Digest {
         match &self.secret {
@@ -155,6 +161,12 @@ mod tests {
         check(Algorithm::Sha256, "5bdcc146bf60754e6a042426089575c75a003f08");
         check(Algorithm::Sha384, "af45d2e376484031617f78d2b58a6b1b9c7ef464");
         check(Algorithm::Sha512, "164b7a7bfcf819e2e395fbe73b56e0a387bd6422");
+    }
+
+    #[test]
+    fn keys_are_the_same_if_their_secrets_are() {
+        let key = |secret: &[u8]| Key::new(b"\x01K\0", Algorithm::Sha256, secret);
+        assert!(key(b"Jefe").is_same(&key(b"Jefe")) && !key(b"Jefe").is_same(&key(b"jefe")));
     }
 
     #[test]

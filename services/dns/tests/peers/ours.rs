@@ -1,7 +1,7 @@
 //! Our service on the host's loopback, with sockets of tokio's: everything but the network stack is what an image runs.
 
 use dns::keys::Keys;
-use dns::service::{Backend, Policy, Server, VerifiedUpdate, answer_datagram, secondary, session};
+use dns::service::{Backend, Policy, Server, VerifiedUpdate, answer_datagram, secondaries, session};
 use dns::{Authority, HashKey, Name, Rcode, Zones, update};
 use runtime::connect::Connect;
 use std::cell::RefCell;
@@ -63,10 +63,7 @@ async fn serve(
     served.iter().for_each(|zone| server.borrow_mut().tell(zone));
     spawn_local(datagrams(server.clone(), socket));
     spawn_local(notifications(server.clone(), address));
-    let to_fetch = server.borrow().zones_to_fetch();
-    for (apex, primaries) in to_fetch {
-        spawn_local(secondary::run(server.clone(), Loopback, apex, primaries));
-    }
+    spawn_local(secondaries::run(server.clone(), Loopback));
     ready.send(()).expect("the test waits");
     loop {
         let (stream, peer) = listener.accept().await.expect("a connection");
@@ -106,6 +103,7 @@ async fn notifications(server: Rc<RefCell<Server>>, address: SocketAddr) {
 }
 
 /// Connects by the host's own stack.
+#[derive(Clone, Copy)]
 struct Loopback;
 
 impl Connect for Loopback {

@@ -27,11 +27,11 @@ pub trait Server {
 
 /// See the module.
 #[derive(Debug, Default)]
-pub struct Catalog {
+pub struct Files {
     /// Files at the top of the tree, in the version last looked at.
     seen: BTreeMap<String, ObjectId>,
     /// Zone files of which some version is served, or would be if it were good.
-    files: BTreeMap<String, Served>,
+    zones: BTreeMap<String, Served>,
 }
 
 #[derive(Debug)]
@@ -45,10 +45,10 @@ struct Served {
 /// Zones that were read already: file, version and zone.
 pub type Prepared = [(String, ObjectId, Rc<Zone>)];
 
-impl Catalog {
+impl Files {
     /// The version of the file that is served.
     pub fn version(&self, file: &str) -> Option<ObjectId> {
-        self.files.get(file).and_then(|served| served.version)
+        self.zones.get(file).and_then(|served| served.version)
     }
 
     /// Reads what is different in the commit `head`, and returns how many files that are. What cannot be read leaves what was
@@ -70,7 +70,7 @@ impl Catalog {
                 info!("{file}: is gone, and its keys with it");
                 server.forget_keys(file);
             }
-            without_file.extend(self.files.remove(file));
+            without_file.extend(self.zones.remove(file));
         }
         let mut changed = gone.len();
         for (file, id) in now.iter().filter(|(file, id)| seen.get(*file) != Some(*id)) {
@@ -85,7 +85,7 @@ impl Catalog {
         for served in &without_file {
             // A second file for the same zone, passed over until now.
             if let Ok(Some((file, id))) = find_file(repository, head, &served.apex, key)
-                && !self.files.contains_key(&file)
+                && !self.zones.contains_key(&file)
             {
                 self.zone_file(repository, &file, id, prepared, key, server);
             }
@@ -108,7 +108,7 @@ impl Catalog {
             Ok(apex) => apex,
             Err(reason) => return warn!("{}", ZoneError::about(file, reason)),
         };
-        let other = self.files.iter().find(|(name, served)| *name != file && served.apex == apex.wire());
+        let other = self.zones.iter().find(|(name, served)| *name != file && served.apex == apex.wire());
         if let Some((other, _)) = other {
             return warn!("{file}: a second file for the zone of {other}, which is served");
         }
@@ -140,13 +140,13 @@ impl Catalog {
                 if let Err(reason) = serial {
                     warn!("{file}: {reason}"); // AD-18
                 }
-                self.files.insert(file.to_string(), served);
+                self.zones.insert(file.to_string(), served);
             }
             Err(reason) => {
                 let what =
                     if before.is_some() { "the version before is served on" } else { "it is not served" };
                 warn!("{reason}; {what}");
-                self.files.entry(file.to_string()).or_insert(Served { version: None, ..served });
+                self.zones.entry(file.to_string()).or_insert(Served { version: None, ..served });
             }
         }
     }
@@ -155,7 +155,7 @@ impl Catalog {
     fn remove(&self, gone: Vec<Served>, key: &HashKey, server: &mut dyn Server) {
         let mut name = Name::root(key);
         for served in gone {
-            let is_elsewhere = self.files.values().any(|other| other.apex == served.apex);
+            let is_elsewhere = self.zones.values().any(|other| other.apex == served.apex);
             if is_elsewhere || name.read(&served.apex, key).is_err() || server.zone(&name).is_none() {
                 continue;
             }
