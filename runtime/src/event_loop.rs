@@ -8,13 +8,18 @@
 use crate::{
     configuration::{self, Argument, Common, Configuration, EXIT_USAGE, Request},
     log,
-    network::{Network, SystemClock},
+    network::{Network, Settings, SystemClock},
+    reports::{self, Reports},
 };
+use platform::OpenError;
 use serde::de::DeserializeOwned;
 use std::{cell::RefCell, fmt, future::Future, process::ExitCode, rc::Rc, time::Duration};
 
 /// The network interface that services serve on, by its name in the image's manifest.
 const SERVICE_DEVICE: &str = "service";
+
+/// The network interface for logs and metrics, in images that have it.
+const MANAGEMENT_DEVICE: &str = "management";
 
 /// A year: as far as anything needs to be.
 const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -27,11 +32,14 @@ thread_local! {
 pub struct Environment {
     /// The network on the interface `service`.
     pub network: Network,
+    /// The network on the interface `management`, if the image has one: what is not for the service's clients goes there.
+    pub management: Option<Network>,
     /// What the image calls itself: `--name`, or the service's name.
     pub name: String,
     configuration: Configuration,
     counters: Option<Duration>,
     counted: Rc<RefCell<Vec<Counted>>>,
+    reports: Option<reports::Prepared>,
 }
 
 /// What a service has counted, in words.
@@ -77,7 +85,7 @@ impl<E: std::error::Error> From<E> for Stop {
 /// Runs a service: reads arguments and configuration, opens the network, and executes `service` until it returns.
 ///
 /// `arguments` are the service's own; those that all services have are added. Tasks are spawned with
-/// [`spawn`](crate::spawn).
+/// [`spawn`](crate::spawn). The image reports on the console only.
 pub fn run<F>(
     name: &'static str,
     arguments: &'static [Argument],
@@ -86,13 +94,21 @@ pub fn run<F>(
 where
     F: Future<Output = Result<(), Stop>>,
 {
-    let outcome = match start(name, arguments) {
-        Ok(Some(environment)) => {
-            let counted = environment.counted.clone();
-            let report =
-                environment.counters.map(|every| report(environment.network.clone(), counted, every));
-            execute(service(environment), report)
-        }
+    run_reporting(name, arguments, reports::CONSOLE, service)
+}
+
+/// The same for a service that reports elsewhere too, as `reports` says.
+pub fn run_reporting<F>(
+    name: &'static str,
+    arguments: &'static [Argument],
+    reports: Reports,
+    service: impl FnOnce(Environment) -> F,
+) -> ExitCode
+where
+    F: Future<Output = Result<(), Stop>>,
+{
+    let outcome = match start(name, arguments, reports) {
+        Ok(Some(environment)) => execute(environment, service),
         Ok(None) => Ok(()),
         Err(stop) => Err(stop),
     };
@@ -108,14 +124,19 @@ where
     }
 }
 
-fn start(service: &'static str, arguments: &'static [Argument]) -> Result<Option<Environment>, Stop> {
+fn start(
+    service: &'static str,
+    arguments: &'static [Argument],
+    reports: Reports,
+) -> Result<Option<Environment>, Stop> {
     let given = std::env::args_os().skip(1);
+    let arguments = [arguments, reports.arguments()].concat();
     let request =
-        Configuration::load(arguments, given, platform::baked::configuration()).map_err(Stop::Usage)?;
+        Configuration::load(&arguments, given, platform::baked::configuration()).map_err(Stop::Usage)?;
     let mut configuration = match request {
         Request::Run(configuration) => *configuration,
         Request::Help => {
-            print!("{}", configuration::help(service, arguments));
+            print!("{}", configuration::help(service, &arguments));
             return Ok(None);
         }
         Request::Version => {
@@ -125,29 +146,55 @@ fn start(service: &'static str, arguments: &'static [Argument]) -> Result<Option
     };
     let Common { name, network: settings, levels, counters } =
         configuration.take_common().map_err(Stop::Usage)?;
-    log::start(levels);
-    let device = platform::net::open(SERVICE_DEVICE).map_err(|error| Stop::Failed(error.to_string()))?;
-    let network = Network::new(Box::new(device), Box::new(SystemClock), platform::entropy::fill, settings);
-    NETWORKS.with_borrow_mut(|networks| networks.push(network.clone()));
-    platform::on_idle(idle);
     let name = name.unwrap_or_else(|| service.to_string());
-    Ok(Some(Environment { network, name, configuration, counters, counted: Rc::default() }))
+    log::start(levels);
+    let (reports, management) = match reports.prepare(&mut configuration, service, &name)? {
+        Some((prepared, settings)) => (Some(prepared), open(MANAGEMENT_DEVICE, settings)),
+        None => (None, Err(OpenError::NotDeclared(MANAGEMENT_DEVICE.into()))),
+    };
+    let network = open(SERVICE_DEVICE, settings).map_err(|error| Stop::Failed(error.to_string()))?;
+    let management = match management {
+        Ok(network) => Some(network),
+        Err(OpenError::NotDeclared(_) | OpenError::NotAttached(_)) => None,
+        Err(error) => return Err(Stop::Failed(error.to_string())),
+    };
+    platform::on_idle(idle);
+    let counted = Rc::default();
+    Ok(Some(Environment { network, management, name, configuration, counters, counted, reports }))
 }
 
-fn execute(
-    service: impl Future<Output = Result<(), Stop>>,
-    report: Option<impl Future<Output = ()> + 'static>,
-) -> Result<(), Stop> {
+/// Opens an interface, and gives its network turns from now on.
+fn open(device: &str, settings: Settings) -> Result<Network, OpenError> {
+    let device = platform::net::open(device)?;
+    let network = Network::new(Box::new(device), Box::new(SystemClock), platform::entropy::fill, settings);
+    NETWORKS.with_borrow_mut(|networks| networks.push(network.clone()));
+    Ok(network)
+}
+
+fn execute<F>(mut environment: Environment, service: impl FnOnce(Environment) -> F) -> Result<(), Stop>
+where
+    F: Future<Output = Result<(), Stop>>,
+{
     let executor = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
         .map_err(|error| Stop::Failed(format!("the executor does not start: {error}")))?;
     let tasks = tokio::task::LocalSet::new();
     tasks.spawn_local(keep_a_timer());
-    if let Some(report) = report {
-        tasks.spawn_local(report);
+    if let Some(every) = environment.counters {
+        tasks.spawn_local(report(environment.network.clone(), environment.counted.clone(), every));
     }
-    tasks.block_on(&executor, service)
+    let reports = environment.reports.take();
+    let (network, management) = (environment.network.clone(), environment.management.clone());
+    let service = service(environment);
+    tasks.block_on(&executor, async move {
+        let reporting = reports.map(|reports| reports.start(&network, management.as_ref()));
+        let outcome = service.await;
+        if let Some(reporting) = reporting {
+            reporting.finish(&outcome).await;
+        }
+        outcome
+    })
 }
 
 /// Sleeps for ever. An executor without any timer parks until its futex is woken, and takes no other reason to look for

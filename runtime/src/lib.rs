@@ -38,10 +38,11 @@
 //! }
 //! ```
 //!
-//! What is not here: threads, files, signals; syslog and metrics come later. No unsafe code, no hypervisor, no
+//! What is not here: threads, files, signals. No unsafe code, no hypervisor, no
 //! protocol above TCP and UDP but DHCP, the resolver's DNS, TLS and HTTP. An image holds what its service uses.
 //!
-//! Reading order: [`run`], [`configuration`], [`network`], [`resolver`], [`connect`], [`tls`], [`http`], [`certificate`], `log`, [`limits`].
+//! Reading order: [`run`], [`configuration`], [`network`], [`resolver`], [`connect`], [`tls`], [`http`], [`certificate`], `log`, [`reports`],
+//! [`limits`].
 
 pub mod certificate;
 pub mod configuration;
@@ -52,9 +53,10 @@ pub mod http;
 pub mod limits;
 mod log;
 pub mod network;
+pub mod reports;
 pub mod resolver;
 pub mod tls;
 
 pub use configuration::Argument;
-pub use event_loop::{Environment, Stop, run};
+pub use event_loop::{Environment, Stop, run, run_reporting};
 pub use tokio::task::spawn_local as spawn;

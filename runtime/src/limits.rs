@@ -163,8 +163,51 @@ pub const DOCUMENT_DEPTH: usize = 16;
 /// Seconds between two lines of counters, at most: a day.
 pub const COUNTERS_SECONDS: u64 = 86_400;
 
-/// Modules named in `--log-level`.
+/// Modules named in `--log-level` and `--logs`.
 pub const LOG_MODULES: usize = 64;
+
+/// Sources that are remembered for whoever asks who has said something; later ones are logged and not remembered.
+pub const LOG_SOURCES: usize = 64;
+
+/// Bytes of a line on the console; what is beyond is left out. rsyslog takes as much (`$MaxMessageSize`).
+pub const LOG_LINE_BYTES: usize = 8 * 1024;
+
+/// Bytes of a message of syslog at most, whatever `--syslog-size` says.
+pub const SYSLOG_MESSAGE_BYTES: usize = 8 * 1024;
+
+/// Bytes of a message of syslog if nothing is said: what every collector should take (RFC 5424 §6.1), and over UDP what every
+/// path does without fragments: 1280 (RFC 8200 §5) without the headers.
+pub const SYSLOG_STREAM_BYTES: usize = 2_048;
+/// See [`SYSLOG_STREAM_BYTES`].
+pub const SYSLOG_DATAGRAM_BYTES: usize = 1_232;
+
+/// Bytes of a message of syslog at least: what every collector must take (RFC 5424 §6.1).
+pub const SYSLOG_LEAST_BYTES: usize = 480;
+
+/// Kibibytes of messages that wait for the collector, if `--syslog-queue` does not say: some 400 messages. Beyond it messages
+/// are lost and counted.
+pub const SYSLOG_QUEUE_KIB: usize = 64;
+
+/// The same at most.
+pub const SYSLOG_QUEUE_MOST_KIB: usize = 16 * 1024;
+
+/// Bytes of messages that are written at once.
+pub const SYSLOG_BATCH_BYTES: usize = 16 * 1024;
+
+/// Seconds for which a message is kept at least after the collector's host has acknowledged it. A collector that has not read
+/// it by then is so far behind that it would lose messages anyway.
+pub const SYSLOG_KEPT_SECONDS: u64 = 5;
+
+/// Seconds that a collector may take nothing until its connection is given up.
+pub const SYSLOG_PATIENCE_SECONDS: u64 = 60;
+
+/// Milliseconds until a collector is tried again, doubling from the least to the most.
+pub const SYSLOG_PAUSE_LEAST_MS: u64 = 250;
+/// See [`SYSLOG_PAUSE_LEAST_MS`].
+pub const SYSLOG_PAUSE_MOST_MS: u64 = 8_000;
+
+const _: () =
+    assert!(SYSLOG_STREAM_BYTES <= SYSLOG_MESSAGE_BYTES && SYSLOG_MESSAGE_BYTES < SYSLOG_BATCH_BYTES);
 
 const _: () = assert!(REASSEMBLED_BYTES <= 65_535 && HALF_OPEN <= FLOWS && TIME_WAIT <= FLOWS);
 const _: () = assert!(RESOLVER_QUERIES < UDP_SOCKETS);

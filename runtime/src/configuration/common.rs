@@ -2,17 +2,16 @@
 
 use super::{Argument, Configuration, Error};
 use crate::{
-    limits::{COUNTERS_SECONDS, LOG_MODULES},
+    limits::COUNTERS_SECONDS,
     network::{Fixed, Settings, Source},
 };
 use log::LevelFilter;
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    str::FromStr,
     time::Duration,
 };
 
-/// Arguments of every service. `--syslog` and `--monitor` join when there is something behind them.
+/// Arguments of every service. Those of `reports` join where a service has them.
 pub const ARGUMENTS: &[Argument] = &[
     Argument {
         name: "name",
@@ -40,6 +39,11 @@ pub const ARGUMENTS: &[Argument] = &[
         name: "log-level",
         value: "LEVEL,MODULE=LEVEL,...",
         help: "off, error, warn, info, debug or trace; info if not given",
+    },
+    Argument {
+        name: "logs",
+        value: "SOURCE:LEVEL,*:LEVEL",
+        help: "the same per source, which is a module; it wins over --log-level",
     },
     Argument {
         name: "counters",
@@ -79,22 +83,34 @@ impl Default for Levels {
 impl Common {
     pub(super) fn take(configuration: &mut Configuration) -> Result<Self, Error> {
         let name: Option<String> = configuration.take("name")?;
-        let ipv4 = configuration.take("ipv4")?.unwrap_or_default();
-        let ipv6 = configuration.take("ipv6")?.unwrap_or_default();
-        let settings = Settings {
-            ipv4: configuration.take_gateway::<Ipv4Addr>("ipv4", ipv4)?,
-            ipv6: configuration.take_gateway::<Ipv6Addr>("ipv6", ipv6)?,
-            dns: configuration.take_list("dns")?,
-        };
+        let settings = configuration.take_settings("")?;
         let levels = configuration.take_levels()?;
         Ok(Self { name, network: settings, levels, counters: configuration.take_seconds("counters")? })
     }
 }
 
 impl Configuration {
-    fn take<T: FromConfiguration>(&mut self, key: &str) -> Result<Option<T>, Error> {
+    /// How a network gets its addresses, from keys that begin with `prefix`.
+    pub(crate) fn take_settings(&mut self, prefix: &str) -> Result<Settings, Error> {
+        let (ipv4, ipv6) = (format!("{prefix}ipv4"), format!("{prefix}ipv6"));
+        let (source4, source6) =
+            (self.take(&ipv4)?.unwrap_or_default(), self.take(&ipv6)?.unwrap_or_default());
+        Ok(Settings {
+            ipv4: self.take_gateway::<Ipv4Addr>(&ipv4, source4)?,
+            ipv6: self.take_gateway::<Ipv6Addr>(&ipv6, source6)?,
+            dns: self.take_list(&format!("{prefix}dns"))?,
+        })
+    }
+
+    /// A value of one word.
+    pub(crate) fn take<T: FromConfiguration>(&mut self, key: &str) -> Result<Option<T>, Error> {
         let Some(value) = self.values.remove(key) else { return Ok(None) };
-        T::parse(value.text()?).map(Some).map_err(|problem| value.error(problem))
+        let number = value.integer().filter(|_| T::IS_NUMBER).map(|number| number.to_string());
+        let text = match &number {
+            Some(number) => number,
+            None => value.text()?,
+        };
+        T::parse(text).map(Some).map_err(|problem| value.error(problem))
     }
 
     fn take_list<T: FromConfiguration>(&mut self, key: &str) -> Result<Vec<T>, Error> {
@@ -136,16 +152,10 @@ impl Configuration {
 
     fn take_levels(&mut self) -> Result<Levels, Error> {
         let mut levels = Levels::default();
-        let Some(value) = self.values.remove("log-level") else { return Ok(levels) };
-        for text in value.texts()? {
-            let (module, level) = text.rsplit_once('=').unwrap_or(("", text));
-            let level = LevelFilter::from_str(level).map_err(|_| value.error("a level is not known"))?;
-            if module.is_empty() {
-                levels.default = level;
-            } else if levels.modules.len() < LOG_MODULES {
-                levels.modules.push((module.to_string(), level));
-            } else {
-                return Err(value.error(format_args!("it names more than {LOG_MODULES} modules")));
+        for key in ["log-level", "logs"] {
+            let Some(value) = self.values.remove(key) else { continue };
+            for item in value.texts()? {
+                levels.change(item).map_err(|problem| value.error(problem))?;
             }
         }
         Ok(levels)
@@ -153,7 +163,11 @@ impl Configuration {
 }
 
 /// Something that is written as one word.
-trait FromConfiguration: Sized {
+pub(crate) trait FromConfiguration: Sized {
+    /// Whether a document may have it as a number.
+    const IS_NUMBER: bool = false;
+
+    /// Its value, or what is wrong with the text.
     fn parse(text: &str) -> Result<Self, &'static str>;
 }
 

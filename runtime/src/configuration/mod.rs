@@ -16,6 +16,7 @@ mod document;
 mod help;
 mod value;
 
+pub(crate) use common::FromConfiguration;
 pub use common::{Common, Levels};
 pub use help::{help, version};
 

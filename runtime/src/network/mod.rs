@@ -38,6 +38,7 @@ use stack::{Random, Stack, Turn};
 use std::{
     cell::{Ref, RefCell, RefMut},
     fmt,
+    net::IpAddr,
     rc::Rc,
 };
 
@@ -79,6 +80,13 @@ impl Network {
     /// Connections there are now, those that are still opening or closing included.
     pub fn connections(&self) -> usize {
         self.borrow().flows.len()
+    }
+
+    /// Whether there is an address of ours to reach `peer` from.
+    pub fn has_source_for(&self, peer: IpAddr) -> bool {
+        let stack = self.borrow();
+        let source = stack.interface.get_source_address(&peer.into());
+        source.is_some_and(|source| stack.interface.has_ip_addr(source))
     }
 
     /// Whether an IPv4 address is still to come from DHCP.

@@ -35,11 +35,12 @@ pub struct TcpStream {
     id: FlowId,
     local: SocketAddr,
     peer: SocketAddr,
+    written: u64,
 }
 
 impl TcpStream {
     pub(super) fn new(network: &Network, id: FlowId, local: SocketAddr, peer: SocketAddr) -> Self {
-        Self { network: network.clone(), id, local, peer }
+        Self { network: network.clone(), id, local, peer, written: 0 }
     }
 
     /// Connects to `peer`. Of `options` the listener's are ignored.
@@ -77,6 +78,20 @@ impl TcpStream {
     /// The peer's address.
     pub fn peer_address(&self) -> SocketAddr {
         self.peer
+    }
+
+    /// Bytes that were written.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Bytes that were written and that the peer's host has acknowledged. They are with the peer's host, not yet with the
+    /// peer. Zero once the connection is gone.
+    pub fn acknowledged(&self) -> u64 {
+        let stack = self.network.borrow();
+        let socket = stack.flows.get(self.id).map(Flow::socket);
+        let alive = socket.filter(|socket| socket.state() != tcp::State::Closed);
+        alive.map_or(0, |socket| self.written - socket.send_queue() as u64)
     }
 
     /// Breaks the connection off with a RST.
@@ -134,7 +149,11 @@ fn ended(socket: &mut tcp::Socket<'static>) -> io::Result<()> {
 }
 
 impl AsyncWrite for TcpStream {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let mut stack = self.network.borrow_mut();
         let socket = stack.stream_socket(self.id)?;
         if !socket.may_send() {
@@ -149,6 +168,8 @@ impl AsyncWrite for TcpStream {
         }
         let written = socket.send_slice(bytes).unwrap_or(0);
         stack.mark_dirty(self.id);
+        drop(stack);
+        self.written += written as u64;
         Poll::Ready(Ok(written))
     }
 

@@ -1,11 +1,16 @@
 //! The client's end: a connector whose streams are TLS.
 
-use super::{TlsStream, Trust, explain, provider};
+use super::{Identity, TlsStream, Trust, explain, provider};
 use crate::{
     connect::Connect,
     limits::{TLS_HANDSHAKE_SECONDS, TLS_SESSIONS},
 };
-use rustls::{ClientConfig, client::Resumption, pki_types::ServerName};
+use rustls::{
+    ClientConfig, SignatureScheme,
+    client::{ResolvesClientCert, Resumption},
+    pki_types::ServerName,
+    sign::CertifiedKey,
+};
 use std::{
     io::{self, ErrorKind},
     sync::Arc,
@@ -23,15 +28,42 @@ pub struct TlsConnector<C> {
 impl<C> TlsConnector<C> {
     /// Trusts as `trust` says, and offers `protocols` (ALPN), the preferred first; with none the server is not asked.
     pub fn new(connector: C, trust: &Trust, protocols: &[&[u8]]) -> Self {
-        let mut config = ClientConfig::builder_with_provider(provider())
+        Self::with_identity(connector, trust, protocols, None)
+    }
+
+    /// The same, and shows `identity` to servers that ask for one.
+    pub fn with_identity(
+        connector: C,
+        trust: &Trust,
+        protocols: &[&[u8]],
+        identity: Option<Identity>,
+    ) -> Self {
+        let config = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(rustls::DEFAULT_VERSIONS)
             .expect("ring has suites for both versions")
             .dangerous() // rustls's word for a verifier of one's own
-            .with_custom_certificate_verifier(trust.verifier())
-            .with_no_client_auth();
+            .with_custom_certificate_verifier(trust.verifier());
+        let mut config = match identity {
+            Some(identity) => config.with_client_cert_resolver(Arc::new(Own(identity.certified()))),
+            None => config.with_no_client_auth(),
+        };
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         config.resumption = Resumption::in_memory_sessions(TLS_SESSIONS);
         Self { connector, tls: Arc::new(config).into() }
+    }
+}
+
+/// The one certificate that a client has.
+#[derive(Debug)]
+struct Own(Arc<CertifiedKey>);
+
+impl ResolvesClientCert for Own {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.clone())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
     }
 }
 

@@ -10,6 +10,7 @@
 //! early data (a peer could repeat it), secrets in a log.
 
 mod client;
+mod given;
 mod server;
 mod trust;
 

@@ -70,6 +70,11 @@ impl Identity {
         Ok(Self(Arc::new(certified)))
     }
 
+    /// As rustls has it.
+    pub(super) fn certified(&self) -> Arc<CertifiedKey> {
+        self.0.clone()
+    }
+
     /// The certificate that clients are shown first.
     pub fn certificate(&self) -> &CertificateDer<'static> {
         &self.0.cert[0]

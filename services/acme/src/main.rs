@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    runtime::run("acme", acme::service::ARGUMENTS, acme::service::serve)
+    runtime::run_reporting("acme", acme::service::ARGUMENTS, runtime::reports::TLS, acme::service::serve)
 }

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    runtime::run("dns", dns::service::ARGUMENTS, dns::service::serve)
+    runtime::run_reporting("dns", dns::service::ARGUMENTS, runtime::reports::TLS, dns::service::serve)
 }

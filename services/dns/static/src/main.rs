@@ -3,5 +3,10 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    runtime::run("dns-static", dns::service::CONTENT_ARGUMENTS, dns::service::serve_content)
+    runtime::run_reporting(
+        "dns-static",
+        dns::service::CONTENT_ARGUMENTS,
+        runtime::reports::PLAIN,
+        dns::service::serve_content,
+    )
 }
