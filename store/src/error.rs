@@ -3,6 +3,7 @@
 use crate::{
     id::{Collision, ObjectId},
     object::{BadPath, Kind, Malformed, TreePath},
+    openssh::CannotSign,
     pack::PackError,
 };
 use std::fmt;
@@ -39,6 +40,8 @@ pub enum Error {
     OutOfMemory,
     /// What was to be written was made to collide with something under SHA-1.
     Collision,
+    /// The key that commits are signed with does not sign.
+    CannotSign,
     /// An id of the other format than the repository's: the caller is at fault.
     WrongFormat,
 }
@@ -61,6 +64,9 @@ impl fmt::Display for Error {
             Self::TooLarge => formatter.write_str("larger than the repository's limits"),
             Self::OutOfMemory => formatter.write_str("no memory for an object: give the image more"),
             Self::Collision => Collision.fmt(formatter),
+            Self::CannotSign => {
+                formatter.write_str("a commit cannot be signed: the key of --signing-key is no good")
+            }
             Self::WrongFormat => formatter.write_str("an object's name of the wrong hash"),
         }
     }
@@ -71,6 +77,12 @@ impl std::error::Error for Error {}
 impl From<BadPath> for Error {
     fn from(bad: BadPath) -> Self {
         Self::BadPath(bad)
+    }
+}
+
+impl From<CannotSign> for Error {
+    fn from(_: CannotSign) -> Self {
+        Self::CannotSign
     }
 }
 

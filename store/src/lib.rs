@@ -24,13 +24,14 @@
 //! What is not here: files, index, work tree, hooks; no unsafe code, no clock. Everything but `remote` and [`Store`] has
 //! no socket and no executor: bytes in, bytes out.
 //!
-//! Reading order: [`object`], [`Repository`], [`pack`], [`signature`], [`remote`], [`Store`], [`limits`].
+//! Reading order: [`object`], [`Repository`], [`pack`], [`openssh`], [`signature`], [`remote`], [`Store`], [`limits`].
 
 mod error;
 mod id;
 pub mod limits;
 mod live;
 pub mod object;
+pub mod openssh;
 pub mod pack;
 pub mod remote;
 mod repository;

@@ -150,7 +150,7 @@ fn too_much_history_is_refused_and_less_is_taken() {
     run(async {
         let limits = Limits { pack_bytes: 60_000, ..Limits::default() };
         let all = Options { depth: None, limits, ..Options::default() };
-        let error = clone(&daemon.url(), all).await.err().unwrap();
+        let error = clone(&daemon.url(), all.clone()).await.err().unwrap();
         assert!(error.to_string().contains("a pack larger than the limit: fetch less history"), "{error}");
         assert!(!error.is_temporary());
         let mut store = open(&daemon.url(), Options { depth: Some(1), ..all }).await;

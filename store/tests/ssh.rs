@@ -7,9 +7,10 @@ mod support;
 use std::{fs, path::PathBuf, process::Command};
 use store::{
     Options, Store,
+    openssh::PrivateKey,
     remote::{
         Arguments, Location, Problem, RemoteError, Secret,
-        ssh::{HostKey, Identity, open},
+        ssh::{HostKey, open},
     },
 };
 use support::{HostConnector, Origin, Program, find, free_port, run, scenarios};
@@ -53,9 +54,9 @@ impl Sshd {
         fs::read_to_string(self.directory.join(name)).unwrap()
     }
 
-    fn identity(&self, name: &str) -> Identity {
+    fn identity(&self, name: &str) -> PrivateKey {
         // As an argument has it, on one line.
-        Identity::parse(&Secret::new(self.read(name).replace('\n', " "))).unwrap()
+        PrivateKey::parse(&Secret::new(self.read(name).replace('\n', " "))).unwrap()
     }
 
     fn location(&self) -> Location {

@@ -38,7 +38,8 @@ pub fn run(arguments: Vec<String>) -> Result<ExitCode, Failure> {
     peers("acme", &["pebble"], &artefacts, &mut skipped)?;
     peers("dns", &["signed", "encrypted"], &artefacts, &mut skipped)?;
     step("git's servers");
-    peers("store", &["git", "git_daemon", "killed", "smart_http", "ssh"], &artefacts, &mut skipped)?;
+    let names = ["git", "git_daemon", "signed_heads", "killed", "smart_http", "ssh"];
+    peers("store", &names, &artefacts, &mut skipped)?;
     step("services and other people's programs");
     interop(&artefacts, &mut skipped)?;
     step("boot grid and the whole path");
@@ -203,6 +204,8 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
     ("git", "git", "git"),
     ("git", "ssh-keygen", "openssh-client"),
     ("git_daemon", "git", "git"),
+    ("signed_heads", "git", "git"),
+    ("signed_heads", "ssh-keygen", "openssh-client"),
     ("killed", "git", "git"),
     ("ssh", "git", "git"),
     ("ssh", "sshd", "openssh-server"),

@@ -127,6 +127,10 @@ impl<C: Connect> Store<C> {
             let base = self.head();
             let new = make(&mut self.repository, base).map_err(ChangeError::Caller)?;
             let Some(new) = new.filter(|_| new != base) else { return Ok(base) };
+            // Nobody would take it, ourselves after the next start included.
+            let signed = self.options.check_signature(&self.repository, &new).map_err(Problem::from);
+            let signed = signed.and_then(|signed| signed.map_err(Problem::OwnSignature));
+            signed.map_err(|problem| self.remote.error(problem))?;
             if self.push_commits(base, new).await? {
                 self.repository.set_branch(&self.branch, Some(new));
                 return Ok(Some(new));

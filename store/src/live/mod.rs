@@ -18,6 +18,7 @@ pub use error::ChangeError;
 
 use crate::{
     Change, Error, Limits, ObjectId, PackReceiver, Repository, Tree,
+    openssh::PrivateKey,
     remote::{
         Problem, Remote, RemoteError,
         fetch::Request,
@@ -25,12 +26,13 @@ use crate::{
         references::Head,
         upload::Upload,
     },
+    signature::{AllowedSigners, BadSignature},
 };
 use runtime::connect::Connect;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, rc::Rc};
 
 /// How a remote is followed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Commits of history that are kept; all if `None`.
     pub depth: Option<u32>,
@@ -38,12 +40,29 @@ pub struct Options {
     pub limits: Limits,
     /// Whether a repository without any branch will do, in which the first change makes the branch.
     pub create: bool,
+    /// Whose signatures count: a head without one is not taken, whoever made it, and nothing is pushed that would not be.
+    pub signers: Option<Rc<AllowedSigners>>,
+    /// Signs the commits that are made here.
+    pub signing_key: Option<Rc<PrivateKey>>,
 }
 
 impl Default for Options {
     /// The last commit only, of a branch that exists.
     fn default() -> Self {
-        Self { depth: Some(1), limits: Limits::default(), create: false }
+        let limits = Limits::default();
+        Self { depth: Some(1), limits, create: false, signers: None, signing_key: None }
+    }
+}
+
+impl Options {
+    /// Whether a commit is signed as it has to be.
+    fn check_signature(
+        &self,
+        repository: &Repository,
+        commit: &ObjectId,
+    ) -> Result<Result<(), BadSignature>, Error> {
+        let Some(signers) = &self.signers else { return Ok(Ok(())) };
+        Ok(repository.verify_signature(commit, signers)?.map(drop))
     }
 }
 
@@ -57,24 +76,27 @@ pub struct Store<C: Connect> {
     tidy_bytes: u32,
     /// Why the last push was refused, if the branch has not moved since and it may be that others were pushing.
     collision: Option<Problem>,
+    /// The remote's head that was not taken for want of a signature, so that it is not fetched time after time.
+    refused: Option<(ObjectId, BadSignature)>,
 }
 
 impl<C: Connect> Store<C> {
     /// Fetches the branch that the remote's location names, or else the one that its HEAD does.
     pub async fn clone(remote: Remote<C>, options: Options) -> Result<Self, RemoteError> {
-        match Self::try_clone(&remote, options).await {
+        match Self::try_clone(&remote, &options).await {
             Ok((repository, branch)) => {
                 let tidy_bytes = repository.packed_bytes();
-                Ok(Self { remote, repository, branch, options, tidy_bytes, collision: None })
+                Ok(Self { remote, repository, branch, options, tidy_bytes, collision: None, refused: None })
             }
             Err(problem) => Err(remote.error(problem)),
         }
     }
 
-    async fn try_clone(remote: &Remote<C>, options: Options) -> Result<(Repository, String), Problem> {
+    async fn try_clone(remote: &Remote<C>, options: &Options) -> Result<(Repository, String), Problem> {
         let mut upload = Upload::open(remote, remote.location.branch.as_deref()).await?;
         let Head { branch, id } = upload.head().await?;
         let mut repository = Repository::new(upload.format(), options.limits);
+        repository.sign_with(options.signing_key.clone());
         match id {
             Some(id) => {
                 fetch(
@@ -83,6 +105,8 @@ impl<C: Connect> Store<C> {
                     &Request { want: vec![id], depth: options.depth, ..Request::default() },
                 )
                 .await?;
+                let signed = options.check_signature(&repository, &id)?;
+                signed.map_err(|reason| Problem::Signature { head: id, reason })?;
                 repository.verify(&[id], &[])?;
             }
             None if options.create => upload.close().await,
@@ -145,11 +169,55 @@ impl<C: Connect> Store<C> {
         if matches!(outcome, Err(Problem::Content(_))) && old.is_some() {
             outcome = self.follow_from(None, self.options.depth).await;
         }
+        if outcome.is_err() {
+            self.tidy();
+        }
         outcome.map_err(|problem| self.remote.error(problem))
     }
 
+    /// Moves the branch to where the remote's is. `old` is what is had of it; `depth` how much is wanted if that is nothing.
     async fn follow_from(&mut self, old: Option<ObjectId>, depth: Option<u32>) -> Result<(), Problem> {
-        follow(&self.remote, &mut self.repository, &self.branch, old, depth).await
+        let mut upload = Upload::open(&self.remote, Some(&self.branch)).await?;
+        let theirs = upload.head().await?;
+        if upload.format() != self.repository.format() {
+            return Err(Problem::OtherFormat);
+        }
+        let ours = self.head();
+        let id = match theirs.id {
+            Some(id) if ours != Some(id) => id,
+            None if ours.is_some() => {
+                return Err(Problem::NoBranch { branch: theirs.branch, known: Vec::new(), count: 0 });
+            }
+            _ => {
+                upload.close().await;
+                return Ok(());
+            }
+        };
+        if let Some((head, reason)) = self.refused.filter(|(head, _)| *head == id) {
+            upload.close().await;
+            return Err(Problem::Signature { head, reason });
+        }
+        let have = old.map_or(Ok(Vec::new()), |old| self.repository.log(&old, HAVES))?;
+        // Without a limit of depth where something is had: all that lies between tells whether a push arrived.
+        let request = Request {
+            want: vec![id],
+            have: have.into_iter().map(|(id, _)| id).collect(),
+            shallow: if old.is_some() {
+                self.repository.shallow().iter().copied().collect()
+            } else {
+                Vec::new()
+            },
+            depth,
+        };
+        fetch(upload, &mut self.repository, &request).await?;
+        if let Err(reason) = self.options.check_signature(&self.repository, &id)? {
+            self.refused = Some((id, reason));
+            return Err(Problem::Signature { head: id, reason });
+        }
+        let known: Vec<ObjectId> = old.into_iter().collect();
+        self.repository.verify(&[id], &known)?;
+        self.repository.set_branch(&self.branch, Some(id));
+        Ok(())
     }
 
     /// Drops what nobody needs, if that has become much.
@@ -185,45 +253,6 @@ impl<C: Connect> Store<C> {
         row.into_iter().for_each(|id| self.repository.set_shallow(id));
         Ok(())
     }
-}
-
-/// Moves the branch to where the remote's is. `old` is what is had of it; `depth` how much is wanted if that is nothing.
-async fn follow<C: Connect>(
-    remote: &Remote<C>,
-    repository: &mut Repository,
-    branch: &str,
-    old: Option<ObjectId>,
-    depth: Option<u32>,
-) -> Result<(), Problem> {
-    let mut upload = Upload::open(remote, Some(branch)).await?;
-    let theirs = upload.head().await?;
-    if upload.format() != repository.format() {
-        return Err(Problem::OtherFormat);
-    }
-    let ours = repository.branch(branch);
-    let id = match theirs.id {
-        Some(id) if ours != Some(id) => id,
-        None if ours.is_some() => {
-            return Err(Problem::NoBranch { branch: theirs.branch, known: Vec::new(), count: 0 });
-        }
-        _ => {
-            upload.close().await;
-            return Ok(());
-        }
-    };
-    let have = old.map_or(Ok(Vec::new()), |old| repository.log(&old, HAVES))?;
-    // Without a limit of depth where something is had: all that lies between tells whether a push arrived.
-    let request = Request {
-        want: vec![id],
-        have: have.into_iter().map(|(id, _)| id).collect(),
-        shallow: if old.is_some() { repository.shallow().iter().copied().collect() } else { Vec::new() },
-        depth,
-    };
-    fetch(upload, repository, &request).await?;
-    let known: Vec<ObjectId> = old.into_iter().collect();
-    repository.verify(&[id], &known)?;
-    repository.set_branch(branch, Some(id));
-    Ok(())
 }
 
 /// Fetches into a repository.

@@ -1,14 +1,12 @@
 //! The boot arguments that say where a repository is and how to get there, the same in all services.
 
-use super::{
-    Location, Remote, Scheme, Secret,
-    ssh::{HostKey, Identity},
-};
+use super::{Location, Remote, Scheme, Secret, ssh::HostKey};
+use crate::{Options, openssh::PrivateKey, signature::AllowedSigners};
 use runtime::{Argument, configuration::Error, connect::Connect, tls::Trust};
-use std::fmt;
+use std::{fmt, rc::Rc};
 
 /// For a service's `--help`.
-pub const ARGUMENTS: [Argument; 4] = [
+pub const ARGUMENTS: [Argument; 6] = [
     Argument {
         name: "remote",
         value: "SECRET-URL#BRANCH",
@@ -29,6 +27,16 @@ pub const ARGUMENTS: [Argument; 4] = [
         value: "sha256:FINGERPRINT|CERTIFICATE",
         help: "whom https trusts: a certificate's or key's fingerprint, or PEM; the web's authorities if not given",
     },
+    Argument {
+        name: "allowed-signers",
+        value: "SHA256:FINGERPRINT|KEY,...",
+        help: "only a branch whose last commit one of these ssh keys has signed is taken; by fingerprint, or base64",
+    },
+    Argument {
+        name: "signing-key",
+        value: "ed25519:SECRET|SECRET-KEY",
+        help: "signs our commits, as --ssh-key has it; with --allowed-signers that key does if none is given",
+    },
 ];
 
 /// Their values, as they were given. A service has them as fields of its own options.
@@ -42,6 +50,10 @@ pub struct Arguments {
     pub ssh_host_key: Option<String>,
     /// `--tls-ca`.
     pub tls_ca: Option<String>,
+    /// `--allowed-signers`; in a configuration's document lines as git's `gpg.ssh.allowedSignersFile` has them will do too.
+    pub allowed_signers: Option<String>,
+    /// `--signing-key`.
+    pub signing_key: Option<Secret>,
 }
 
 impl Arguments {
@@ -64,11 +76,37 @@ impl Arguments {
             Some(text) => Trust::parse(text).map_err(|error| bad("tls-ca", error))?,
             None => Trust::web(),
         };
-        let identity =
-            self.ssh_key.as_ref().map(Identity::parse).transpose().map_err(|error| bad("ssh-key", error))?;
+        let identity = self
+            .ssh_key
+            .as_ref()
+            .map(PrivateKey::parse)
+            .transpose()
+            .map_err(|error| bad("ssh-key", error))?;
         let host_key = self.ssh_host_key.as_deref().map(HostKey::parse).transpose();
         let host_key = host_key.map_err(|error| bad("ssh-host-key", error))?;
         Ok(Some(Remote::new(location, connector, &trust).with_ssh(identity, host_key)))
+    }
+
+    /// How the remote is to be followed: whose commits are taken, and with what ours are signed.
+    pub fn options(&self) -> Result<Options, Error> {
+        let signers = self.allowed_signers.as_deref().map(AllowedSigners::parse).transpose();
+        let signers = signers.map_err(|error| bad("allowed-signers", error))?;
+        if signers.as_ref().is_some_and(|signers| signers.count() == 0) {
+            return Err(bad("allowed-signers", "it names no key for git"));
+        }
+        let key = |name, secret: &Secret| PrivateKey::parse(secret).map_err(|error| bad(name, error));
+        let signing_key = match (&self.signing_key, &self.ssh_key) {
+            (Some(secret), _) => Some(key("signing-key", secret)?),
+            (None, Some(secret)) if signers.is_some() => Some(key("ssh-key", secret)?),
+            _ => None,
+        };
+        if let (Some(signers), Some(_), Some(key)) = (&signers, &self.signing_key, &signing_key)
+            && !signers.has(key.public())
+        {
+            return Err(bad("signing-key", format!("{key} is none of --allowed-signers")));
+        }
+        let (signers, signing_key) = (signers.map(Rc::new), signing_key.map(Rc::new));
+        Ok(Options { signers, signing_key, ..Options::default() })
     }
 }
 

@@ -36,6 +36,7 @@ pub use location::{BadLocation, Location, Scheme};
 pub use problem::{Problem, RemoteError, printable};
 pub use secret::Secret;
 
+use crate::openssh::PrivateKey;
 use runtime::{connect::Connect, http::Client, tls::Trust};
 use std::rc::Rc;
 
@@ -47,7 +48,7 @@ pub struct Remote<C: Connect> {
     connector: C,
     http: Rc<Client<C>>,
     /// Who we are by ssh, and which key the server must have.
-    identity: Option<Rc<ssh::Identity>>,
+    identity: Option<Rc<PrivateKey>>,
     host_key: Option<ssh::HostKey>,
 }
 
@@ -59,7 +60,7 @@ impl<C: Connect + Clone> Remote<C> {
     }
 
     /// By ssh as whoever has this key, from a server that has that key.
-    pub fn with_ssh(mut self, identity: Option<ssh::Identity>, host_key: Option<ssh::HostKey>) -> Self {
+    pub fn with_ssh(mut self, identity: Option<PrivateKey>, host_key: Option<ssh::HostKey>) -> Self {
         self.identity = identity.map(Rc::new);
         self.host_key = host_key;
         self

@@ -1,6 +1,7 @@
 //! What can go wrong with a remote, and what an operator is to do then.
 
 use super::limits::{BRANCHES_NAMED, MESSAGE_BYTES};
+use crate::{ObjectId, openssh::wire::Truncated, signature::BadSignature};
 use std::{fmt, io};
 
 /// Something went wrong with a remote. Displayed it is one line that names the remote; no secret is in it.
@@ -44,6 +45,12 @@ impl RemoteError {
 impl From<crate::Error> for Problem {
     fn from(error: crate::Error) -> Self {
         Self::Content(format!("what came from the server is no good: {error}"))
+    }
+}
+
+impl From<Truncated> for Problem {
+    fn from(_: Truncated) -> Self {
+        Self::Ssh("the server sends a message that ends too early".into())
     }
 }
 
@@ -116,6 +123,15 @@ pub enum Problem {
     OtherFormat,
     /// What it sent is no good, or too large for the image's limits.
     Content(String),
+    /// The branch's head is not signed by anybody who is allowed to.
+    Signature {
+        /// The head.
+        head: ObjectId,
+        /// Why it does not count as signed.
+        reason: BadSignature,
+    },
+    /// A commit of ours would not be taken for that reason, so it is not sent.
+    OwnSignature(BadSignature),
     /// Its key is not the one that was given.
     HostKey {
         /// The fingerprint of the key it has.
@@ -186,6 +202,14 @@ impl fmt::Display for Problem {
             Self::OtherFormat => formatter
                 .write_str("the repository has another object format than before: restart to clone it anew"),
             Self::Content(what) => formatter.write_str(what),
+            Self::Signature { head, reason } => write!(
+                formatter,
+                "commit {head}, the branch's head, is not taken: {reason} (--allowed-signers)"
+            ),
+            Self::OwnSignature(reason) => write!(
+                formatter,
+                "nothing can be pushed that --allowed-signers takes: {reason}; give --signing-key, one of those keys"
+            ),
             Self::HostKey { seen, pinned: true } => write!(
                 formatter,
                 "the ssh server's key is not the one of --ssh-host-key: it has {seen}; somebody may be in between. \

@@ -23,12 +23,15 @@ use crate::{
     id::{Format, ObjectId},
     limits::Limits,
     object::{Commit, Identity, Kind, Object},
+    openssh::PrivateKey,
     pack::{Arena, Base, Header, Index, Inflater, PackError, apply_delta, encode_entry},
+    signature,
 };
 use cache::Cache;
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
+    rc::Rc,
 };
 use tokio::sync::watch;
 
@@ -41,6 +44,8 @@ pub struct Repository {
     index: Index,
     branches: BTreeMap<String, Branch>,
     shallow: BTreeSet<ObjectId>,
+    /// Signs the commits that are made here.
+    signing_key: Option<Rc<PrivateKey>>,
     /// What reading needs.
     reader: RefCell<Reader>,
 }
@@ -64,6 +69,7 @@ impl Repository {
             index: Index::new(format),
             branches: BTreeMap::new(),
             shallow: BTreeSet::new(),
+            signing_key: None,
             reader: RefCell::new(Reader { inflater: Inflater::new(), cache: Cache::default() }),
         }
     }
@@ -76,6 +82,11 @@ impl Repository {
     /// What is taken from a remote at most.
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// Signs the commits that [`Repository::commit`] makes from now on, or no longer.
+    pub fn sign_with(&mut self, key: Option<Rc<PrivateKey>>) {
+        self.signing_key = key;
     }
 
     /// Bytes that all objects take, deflated.
@@ -214,7 +225,8 @@ impl Repository {
         Ok(id)
     }
 
-    /// Adds a commit whose author also is its committer, and returns its name. Moves no branch.
+    /// Adds a commit whose author also is its committer, signed if there is a key for it, and returns its name. Moves no
+    /// branch.
     pub fn commit(
         &mut self,
         tree: ObjectId,
@@ -224,14 +236,12 @@ impl Repository {
     ) -> Result<ObjectId, Error> {
         let (author, committer) = (author.clone(), author.clone());
         let message = message.replace('\0', "").into_bytes();
-        self.write_commit(&Commit {
-            tree,
-            parents: parents.into(),
-            author,
-            committer,
-            headers: Vec::new(),
-            message,
-        })
+        let headers = Vec::new();
+        let mut commit = Commit { tree, parents: parents.into(), author, committer, headers, message };
+        if let Some(key) = &self.signing_key {
+            commit.headers = signature::sign(self.format, &commit.encode(), key)?;
+        }
+        self.write_commit(&commit)
     }
 
     /// Adds a commit and returns its name. Its tree and its parents have to be here.

@@ -71,10 +71,19 @@ impl Settings {
 /// Clones the repository, serves what is in it, and has the server hand its updates on to it.
 pub async fn start<C: Connect + Clone + 'static>(
     remote: Remote<C>,
+    options: Options,
     settings: Settings,
     server: &Rc<RefCell<Server>>,
 ) -> Result<(), Stop> {
-    let store = clone(remote, settings.start_timeout).await?;
+    if let Some(signers) = &options.signers {
+        info!("{}: only commits signed by one of {} keys are taken", remote.location, signers.count());
+    }
+    if let Some(key) = &options.signing_key {
+        info!("{}: updates are signed with the key {key}", remote.location);
+    } else if options.signers.is_some() {
+        warn!("{}: no update can be carried out without --signing-key", remote.location);
+    }
+    let store = clone(remote, options, settings.start_timeout).await?;
     let head = store.head().map_or_else(|| "no commit yet".to_string(), |head| format!("commit {head}"));
     info!("{}: branch {}, {head}", store.remote().location, store.branch());
     let key = *server.borrow().authority().zones().key();
@@ -88,11 +97,15 @@ pub async fn start<C: Connect + Clone + 'static>(
     Ok(())
 }
 
-async fn clone<C: Connect + Clone>(remote: Remote<C>, timeout: Option<Duration>) -> Result<Store<C>, Stop> {
+async fn clone<C: Connect + Clone>(
+    remote: Remote<C>,
+    options: Options,
+    timeout: Option<Duration>,
+) -> Result<Store<C>, Stop> {
     let start = Instant::now();
     let mut pause = 1;
     loop {
-        let error = match Store::clone(remote.clone(), Options::default()).await {
+        let error = match Store::clone(remote.clone(), options.clone()).await {
             Ok(store) => return Ok(store),
             Err(error) => error,
         };

@@ -83,6 +83,8 @@ pub const ARGUMENTS: &[Argument] = &[
     store::remote::ARGUMENTS[1],
     store::remote::ARGUMENTS[2],
     store::remote::ARGUMENTS[3],
+    store::remote::ARGUMENTS[4],
+    store::remote::ARGUMENTS[5],
     git::POLL,
     git::START_TIMEOUT,
 ];
@@ -107,6 +109,8 @@ struct Options {
     ssh_key: Option<Secret>,
     ssh_host_key: Option<String>,
     tls_ca: Option<String>,
+    allowed_signers: Option<String>,
+    signing_key: Option<Secret>,
     poll: Option<git::PollSeconds>,
     start_timeout: Option<u64>,
 }
@@ -155,8 +159,9 @@ fn follow(
 ) -> Following {
     let connector = NetworkConnector::new(&environment.network, TcpOptions::default());
     Box::pin(async move {
+        let options = remote.options().map_err(Stop::Usage)?;
         match remote.remote(connector).map_err(Stop::Usage)? {
-            Some(remote) => git::start(remote, settings, &server).await,
+            Some(remote) => git::start(remote, options, settings, &server).await,
             None => Ok(()),
         }
     })
@@ -205,8 +210,8 @@ async fn run(mut environment: Environment, connected: Option<Connected>) -> Resu
         if options.tls {
             (connected.encrypt)(&server, &environment.network)?;
         }
-        let Options { remote, ssh_key, ssh_host_key, tls_ca, .. } = options;
-        let remote = Arguments { remote, ssh_key, ssh_host_key, tls_ca };
+        let Options { remote, ssh_key, ssh_host_key, tls_ca, allowed_signers, signing_key, .. } = options;
+        let remote = Arguments { remote, ssh_key, ssh_host_key, tls_ca, allowed_signers, signing_key };
         let settings = git::Settings::new(options.poll, options.start_timeout);
         (connected.follow)(remote, settings, &environment, server.clone()).await?;
     }

@@ -10,12 +10,14 @@ use super::{
         UNIMPLEMENTED,
     },
     transport::Transport,
-    wire::{Reader, Writer},
 };
-use crate::remote::{
-    Problem,
-    packets::Duplex,
-    problem::{Messages, printable},
+use crate::{
+    openssh::wire::{Reader, Writer},
+    remote::{
+        Problem,
+        packets::Duplex,
+        problem::{Messages, printable},
+    },
 };
 use std::{
     io,

@@ -1,12 +1,17 @@
 //! Agreeing upon keys (RFC 4253 §7, §8): X25519 with SHA-256 (RFC 8731), and the server's signature over all of it.
 
 use super::{
-    keys::{HostKey, fingerprint},
+    host_key::HostKey,
     numbers::{KEX_ECDH_INIT, KEX_ECDH_REPLY, KEXINIT, NEWKEYS},
     transport::{Protection, Transport},
-    wire::{Reader, Writer},
 };
-use crate::{remote::Problem, signature::verify_ssh};
+use crate::{
+    openssh::{
+        fingerprint, verify,
+        wire::{Reader, Writer},
+    },
+    remote::Problem,
+};
 use ring::{
     agreement::{EphemeralPrivateKey, UnparsedPublicKey, X25519, agree_ephemeral},
     digest::{Context, SHA256},
@@ -71,7 +76,7 @@ pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
         return Err(Problem::HostKey { seen: fingerprint(host_key), pinned: pinned.is_some() });
     }
     let by_agreement = Reader(signature).string()? == host_algorithm.as_bytes();
-    if !by_agreement || verify_ssh(host_key, signature, hash.as_ref()).is_err() {
+    if !by_agreement || verify(host_key, signature, hash.as_ref()).is_err() {
         return Err(Problem::Ssh("the server has not signed with the key it shows".into()));
     }
     transport.send(Writer::message(NEWKEYS))?;

@@ -15,15 +15,18 @@
 //! forwarding, compression. Why this is ours and on ring: docs/decisions/ssh.md.
 
 mod channel;
+mod host_key;
 mod key_exchange;
-mod keys;
 mod limits;
 mod transport;
-mod wire;
 
-pub use keys::{HostKey, Identity};
+pub use host_key::HostKey;
 
 use super::{Problem, location::Location, packets::Duplex, printable};
+use crate::openssh::{
+    PrivateKey,
+    wire::{Reader, Writer},
+};
 use channel::{Channel, other};
 use limits::IDLE_PACKETS;
 use numbers::{
@@ -33,7 +36,6 @@ use numbers::{
 use runtime::connect::Connect;
 use tokio::io::{AsyncRead, AsyncWrite};
 use transport::Transport;
-use wire::{Reader, Writer};
 
 /// How we introduce ourselves (RFC 4253 §4.2).
 const VERSION: &str = concat!("SSH-2.0-skerry_", env!("CARGO_PKG_VERSION"));
@@ -74,7 +76,7 @@ mod numbers {
 pub async fn open<C: Connect>(
     connector: &C,
     location: &Location,
-    identity: Option<&Identity>,
+    identity: Option<&PrivateKey>,
     host_key: Option<&HostKey>,
     command: &str,
     version2: bool,
@@ -122,7 +124,7 @@ async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
     transport: &mut Transport<S>,
     session: &[u8],
     location: &Location,
-    identity: Option<&Identity>,
+    identity: Option<&PrivateKey>,
 ) -> Result<(), Problem> {
     let user = location.user.clone().unwrap_or_else(|| "git".into());
     transport.send(Writer::message(SERVICE_REQUEST).string("ssh-userauth"))?;
@@ -134,7 +136,14 @@ async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
             let request =
                 request.string("publickey").byte(1).string(identity.algorithm()).string(identity.public());
             let signed = [&Writer::default().string(session).0[..], &request.0].concat();
-            (request.string(identity.sign(&signed)?), "the key of --ssh-key")
+            (
+                request.string(
+                    identity
+                        .sign(&signed)
+                        .map_err(|_| Problem::Ssh("the key of --ssh-key cannot sign".into()))?,
+                ),
+                "the key of --ssh-key",
+            )
         }
     };
     transport.send(request)?;

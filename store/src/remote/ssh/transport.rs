@@ -4,11 +4,11 @@
 //! AES-GCM alone, since ring has it and every server: it authenticates a packet's place in the stream by itself, so that the
 //! prefix truncation of CVE-2023-48795 has nothing to work on.
 
-use super::{
-    limits::{PACKET_BYTES, VERSION_BYTES},
-    wire::{Reader, Writer},
+use super::limits::{PACKET_BYTES, VERSION_BYTES};
+use crate::{
+    openssh::wire::{Reader, Writer},
+    remote::{Problem, limits::READ_BYTES, printable},
 };
-use crate::remote::{Problem, limits::READ_BYTES, printable};
 use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
     rand::{SecureRandom, SystemRandom},

@@ -1,7 +1,7 @@
-//! Who we are, and whom we speak to: our private key, and the server's public one.
+//! A private key of ours, from a file of OpenSSH's or from a seed: it shows who we are by ssh, and signs commits.
 
-use super::wire::{Reader, Writer};
-use crate::remote::{Problem, Secret};
+use super::wire::{Reader, Truncated, Writer};
+use crate::remote::Secret;
 use base64::{
     Engine,
     engine::general_purpose::{STANDARD, STANDARD_NO_PAD},
@@ -12,21 +12,25 @@ use ring::{
     rsa,
     signature::{self, Ed25519KeyPair, KeyPair, RsaKeyPair},
 };
-use std::{fmt, str::SplitAsciiWhitespace};
+use std::fmt;
 
 /// A private key of ours. Neither Debug nor Display shows more than its public half.
-pub struct Identity {
+pub struct PrivateKey {
     pair: Pair,
     /// As in an `authorized_keys` file, decoded.
     public: Vec<u8>,
 }
+
+/// The key does not sign: there is no randomness or no memory, or it is an RSA key whose parts do not belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CannotSign;
 
 enum Pair {
     Ed25519(Box<Ed25519KeyPair>),
     Rsa(Box<RsaKeyPair>),
 }
 
-impl Identity {
+impl PrivateKey {
     /// Reads `--ssh-key`: `ed25519:` and 32 bytes in base64, or the text of a private key without a passphrase: OpenSSH's
     /// format (its first and last line may be left out), PKCS#8, or RSA's PKCS#1. Line ends may have become blanks on the way. The error says what is wrong.
     pub fn parse(secret: &Secret) -> Result<Self, String> {
@@ -77,7 +81,7 @@ impl Identity {
 
     /// OpenSSH's PROTOCOL.key.
     fn from_openssh(bytes: &[u8]) -> Result<Self, String> {
-        let damaged = |_| "a damaged private key".to_owned();
+        let damaged = |Truncated| "a damaged private key".to_owned();
         let mut reader = Reader(bytes.strip_prefix(b"openssh-key-v1\0").ok_or("a damaged private key")?);
         let cipher = reader.string().map_err(damaged)?;
         if cipher != b"none" {
@@ -125,12 +129,12 @@ impl Identity {
     }
 
     /// Its public half, as in an `authorized_keys` file, decoded.
-    pub(super) fn public(&self) -> &[u8] {
+    pub fn public(&self) -> &[u8] {
         &self.public
     }
 
     /// By which algorithm it signs (RFC 8332 for RSA, as SHA-1 is no longer taken).
-    pub(super) fn algorithm(&self) -> &'static str {
+    pub(crate) fn algorithm(&self) -> &'static str {
         match self.pair {
             Pair::Ed25519(_) => "ssh-ed25519",
             Pair::Rsa(_) => "rsa-sha2-512",
@@ -138,13 +142,13 @@ impl Identity {
     }
 
     /// A signature, as messages have it.
-    pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Problem> {
+    pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, CannotSign> {
         let signature = match &self.pair {
             Pair::Ed25519(pair) => pair.sign(message).as_ref().to_vec(),
             Pair::Rsa(pair) => {
                 let mut signature = vec![0; pair.public().modulus_len()];
                 pair.sign(&signature::RSA_PKCS1_SHA512, &SystemRandom::new(), message, &mut signature)
-                    .map_err(|_| Problem::Ssh("the key of --ssh-key cannot sign".into()))?;
+                    .map_err(|_| CannotSign)?;
                 signature
             }
         };
@@ -152,15 +156,15 @@ impl Identity {
     }
 }
 
-impl fmt::Display for Identity {
+impl fmt::Display for PrivateKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}", fingerprint(&self.public))
     }
 }
 
-impl fmt::Debug for Identity {
+impl fmt::Debug for PrivateKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Identity({self})")
+        write!(formatter, "PrivateKey({self})")
     }
 }
 
@@ -175,7 +179,7 @@ fn armoured(text: &str, label: &str) -> Result<Option<Vec<u8>>, String> {
 }
 
 /// A number without zeros in front.
-fn unsigned(number: &[u8]) -> &[u8] {
+pub(super) fn unsigned(number: &[u8]) -> &[u8] {
     &number[number.iter().take_while(|&&byte| byte == 0).count()..]
 }
 
@@ -204,51 +208,8 @@ fn remainder_less_one(number: &[u8], modulus: &[u8]) -> Vec<u8> {
 }
 
 /// `SHA256:…`, as ssh-keygen -l shows a public key.
-pub(super) fn fingerprint(public: &[u8]) -> String {
+pub(crate) fn fingerprint(public: &[u8]) -> String {
     format!("SHA256:{}", STANDARD_NO_PAD.encode(digest::digest(&digest::SHA256, public)))
-}
-
-/// Which key the server must have.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HostKey {
-    /// One with this fingerprint.
-    Fingerprint(String),
-    /// This one.
-    Key(Vec<u8>),
-}
-
-impl HostKey {
-    /// Reads `--ssh-host-key`: `SHA256:…`, or a key as a `.pub` or `known_hosts` file has it, with or without the host.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        const WRONG: &str = "neither SHA256:… nor a key as known_hosts has it";
-        if let Some(digits) = text.trim().strip_prefix("SHA256:") {
-            let digits = digits.trim_end_matches('=');
-            let known = STANDARD_NO_PAD.decode(digits).is_ok_and(|hash| hash.len() == 32);
-            return if known { Ok(Self::Fingerprint(format!("SHA256:{digits}"))) } else { Err(WRONG.into()) };
-        }
-        let after = |mut words: SplitAsciiWhitespace<'_>| {
-            let kind = words.find(|word| word.starts_with("ssh-") || word.starts_with("ecdsa-"))?;
-            let key = STANDARD.decode(words.next()?).ok()?;
-            (Reader(&key).string().ok()? == kind.as_bytes()).then_some(key)
-        };
-        after(text.split_ascii_whitespace()).map(Self::Key).ok_or_else(|| WRONG.into())
-    }
-
-    /// Whether this is the key.
-    pub(super) fn matches(&self, public: &[u8]) -> bool {
-        match self {
-            Self::Fingerprint(expected) => *expected == fingerprint(public),
-            Self::Key(key) => key == public,
-        }
-    }
-
-    /// Whether a key of this type can be it.
-    pub(super) fn may_be(&self, kind: &str) -> bool {
-        match self {
-            Self::Fingerprint(_) => true,
-            Self::Key(key) => Reader(key).string().is_ok_and(|known| known == kind.as_bytes()),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -259,15 +220,15 @@ mod tests {
 
     #[track_caller]
     fn refused(text: &str, expected: &str) {
-        assert_eq!(Identity::parse(&Secret::new(text)).err().as_deref(), Some(expected));
+        assert_eq!(PrivateKey::parse(&Secret::new(text)).err().as_deref(), Some(expected));
     }
 
     #[test]
     fn seeds_are_read_and_nothing_private_is_shown() {
-        let one = Identity::parse(&Secret::new(format!("ed25519:{SEED}="))).unwrap();
-        let other = Identity::parse(&Secret::new(SEED)).unwrap();
+        let one = PrivateKey::parse(&Secret::new(format!("ed25519:{SEED}="))).unwrap();
+        let other = PrivateKey::parse(&Secret::new(SEED)).unwrap();
         assert_eq!(one.public(), other.public());
-        assert!(format!("{one:?}").starts_with("Identity(SHA256:"));
+        assert!(format!("{one:?}").starts_with("PrivateKey(SHA256:"));
     }
 
     #[test]
@@ -284,17 +245,5 @@ mod tests {
     fn remainders_are_right() {
         assert_eq!(remainder_less_one(&[0x01, 0x00, 0x00], &[0xfb]), (65_536_u32 % 250).to_be_bytes()[3..]);
         assert_eq!(remainder_less_one(&[5], &[0x01, 0x01]), [5]);
-    }
-
-    #[test]
-    fn host_keys_are_read_with_and_without_their_host() {
-        let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILbhNnTGd901HIYUtSTpqV/i3lhtLaIp8RLomyLtBgKl";
-        let parsed = HostKey::parse(key).unwrap();
-        assert_eq!(HostKey::parse(&format!("[h]:22 {key} comment")), Ok(parsed.clone()));
-        let HostKey::Key(public) = &parsed else { panic!("{parsed:?}") };
-        let print = HostKey::parse(&fingerprint(public)).unwrap();
-        assert!(print.matches(public) && parsed.matches(public) && !print.matches(b"other"));
-        assert!(parsed.may_be("ssh-ed25519") && !parsed.may_be("ssh-rsa"));
-        assert!(HostKey::parse("SHA256:short").is_err() && HostKey::parse("ssh-rsa AAAA").is_err());
     }
 }

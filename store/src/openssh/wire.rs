@@ -1,35 +1,33 @@
-//! The types of which ssh's messages are made (RFC 4251 §5).
+//! The types of which ssh's messages, keys and signatures are made (RFC 4251 §5).
 
-use crate::remote::Problem;
+/// It ends before it should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Truncated;
 
 /// A message being taken apart. What it lacks is an error.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a>(pub &'a [u8]);
 
 impl<'a> Reader<'a> {
-    fn take(&mut self, count: usize) -> Result<&'a [u8], Problem> {
-        let (taken, rest) = self.0.split_at_checked(count).ok_or_else(truncated)?;
+    fn take(&mut self, count: usize) -> Result<&'a [u8], Truncated> {
+        let (taken, rest) = self.0.split_at_checked(count).ok_or(Truncated)?;
         self.0 = rest;
         Ok(taken)
     }
 
-    pub fn byte(&mut self) -> Result<u8, Problem> {
+    pub fn byte(&mut self) -> Result<u8, Truncated> {
         Ok(self.take(1)?[0])
     }
 
-    pub fn number(&mut self) -> Result<u32, Problem> {
-        let bytes = self.take(4)?.try_into().map_err(|_| truncated())?;
+    pub fn number(&mut self) -> Result<u32, Truncated> {
+        let bytes = self.take(4)?.try_into().map_err(|_| Truncated)?;
         Ok(u32::from_be_bytes(bytes))
     }
 
-    pub fn string(&mut self) -> Result<&'a [u8], Problem> {
-        let length = usize::try_from(self.number()?).map_err(|_| truncated())?;
+    pub fn string(&mut self) -> Result<&'a [u8], Truncated> {
+        let length = usize::try_from(self.number()?).map_err(|_| Truncated)?;
         self.take(length)
     }
-}
-
-fn truncated() -> Problem {
-    Problem::Ssh("the server sends a message that ends too early".into())
 }
 
 /// A message being put together.
