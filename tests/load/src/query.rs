@@ -6,12 +6,13 @@
 //! # name                 type   expectation  options
 //! h000017.bench.example. A      ANSWER
 //! h000018.bench.example. AAAA   ANSWER       edns
+//! h000019.bench.example. A      ANSWER       do
 //! nobody.bench.example.  A      NXDOMAIN
 //! h000017.bench.example. MX     NODATA
 //! =00000100000100        -      MALFORMED
 //! ```
 //!
-//! A line that begins with `=` is the whole message in hexadecimal. MALFORMED queries are sent without waiting:
+//! `edns` is an OPT record, `do` one that asks for signatures. A line that begins with `=` is the whole message in hexadecimal. MALFORMED queries are sent without waiting:
 //! servers differ in whether they answer FORMERR or nothing.
 
 use std::fmt;
@@ -106,13 +107,13 @@ impl Queries {
     fn push(&mut self, line: &str) -> Result<(), &'static str> {
         let mut words = line.split_whitespace();
         let (Some(name), Some(kind), Some(expect)) = (words.next(), words.next(), words.next()) else {
-            return Err("not `name type expectation [edns]`");
+            return Err("not `name type expectation [edns|do]`");
         };
         let expect = Expect::parse(expect).ok_or("unknown expectation")?;
         let start = self.bytes.len();
         match name.strip_prefix('=') {
             Some(digits) => push_hex(&mut self.bytes, digits)?,
-            None => push_message(&mut self.bytes, name, kind, words.next() == Some("edns"))?,
+            None => push_message(&mut self.bytes, name, kind, Opt::parse(words.next())?)?,
         }
         let length = self.bytes.len() - start;
         if !(2..=QUERY_BYTES).contains(&length) {
@@ -138,9 +139,29 @@ impl Queries {
     }
 }
 
-/// RFC 1035 §4.1: header, one question; with `edns` an OPT record of 1232 bytes, RFC 6891 §6.1.2.
-fn push_message(bytes: &mut Vec<u8>, name: &str, kind: &str, edns: bool) -> Result<(), &'static str> {
-    bytes.extend([0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(edns)]);
+/// The OPT record of a query.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Opt {
+    Absent,
+    Plain,
+    /// With DO, RFC 3225.
+    DnssecOk,
+}
+
+impl Opt {
+    fn parse(word: Option<&str>) -> Result<Self, &'static str> {
+        match word {
+            None => Ok(Self::Absent),
+            Some("edns") => Ok(Self::Plain),
+            Some("do") => Ok(Self::DnssecOk),
+            Some(_) => Err("unknown option"),
+        }
+    }
+}
+
+/// RFC 1035 §4.1: header, one question; perhaps an OPT record of 1232 bytes, RFC 6891 §6.1.2.
+fn push_message(bytes: &mut Vec<u8>, name: &str, kind: &str, opt: Opt) -> Result<(), &'static str> {
+    bytes.extend([0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(opt != Opt::Absent)]);
     for label in name.trim_end_matches('.').split('.').filter(|label| !label.is_empty()) {
         let length = u8::try_from(label.len()).ok().filter(|&length| length < 64).ok_or("a label over 63")?;
         bytes.push(length);
@@ -149,8 +170,9 @@ fn push_message(bytes: &mut Vec<u8>, name: &str, kind: &str, edns: bool) -> Resu
     bytes.push(0);
     bytes.extend(record_type(kind).ok_or("unknown type")?.to_be_bytes());
     bytes.extend([0, 1]);
-    if edns {
-        bytes.extend([0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0, 0]);
+    if opt != Opt::Absent {
+        let flags = if opt == Opt::DnssecOk { 0x80 } else { 0 };
+        bytes.extend([0, 0, 41, 0x04, 0xd0, 0, 0, flags, 0, 0, 0]);
     }
     Ok(())
 }
@@ -205,8 +227,16 @@ mod tests {
             )),
         );
         check("=00ff07 - MALFORMED", Ok((b"\0\xff\x07", Expect::Malformed)));
+        check(
+            "a A ANSWER do",
+            Ok((
+                b"\0\0\0\0\0\x01\0\0\0\0\0\x01\x01a\0\0\x01\0\x01\0\0\x29\x04\xd0\0\0\x80\0\0\0",
+                Expect::Answer,
+            )),
+        );
+        check("a A ANSWER dnssec", Err("unknown option"));
         check("# only a comment\n", Err("no query in it"));
-        check("a A", Err("not `name type expectation [edns]`"));
+        check("a A", Err("not `name type expectation [edns|do]`"));
         check("a WHAT ANSWER", Err("unknown type"));
         check("a A PERHAPS", Err("unknown expectation"));
         check("=00f - MALFORMED", Err("not pairs of hexadecimal digits"));

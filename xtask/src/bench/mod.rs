@@ -30,6 +30,7 @@ mod peers;
 mod process;
 mod said;
 mod scale;
+mod signed;
 mod size;
 mod soak;
 mod speed;
@@ -73,6 +74,7 @@ const SUITES: &[Suite] = &[
 const ROWS: &[Row] = &[
     Row { name: "speed", shows: "CPU per query beside the floor, NSD and Knot", measure: speed::measure },
     Row { name: "scale", shows: "a million records beside a thousand", measure: scale::measure },
+    Row { name: "signed", shows: "signed answers beside unsigned ones", measure: signed::measure },
     Row { name: "connections", shows: "10 000 TCP connections beside 10", measure: connections::measure },
     Row { name: "start", shows: "from spawn to the first answer", measure: start::measure },
     Row { name: "idle", shows: "CPU of a server that nobody asks", measure: idle::measure },

@@ -22,7 +22,9 @@ pub struct ZoneSet {
     pub content: PathBuf,
     /// Well-formed queries, each with the answer that is expected.
     pub good: PathBuf,
-    /// The same with a fifth of malformed ones among them.
+    /// The same questions, all with DO.
+    pub dnssec: PathBuf,
+    /// The well-formed ones with a fifth of malformed ones among them.
     pub mixed: PathBuf,
 }
 
@@ -37,6 +39,7 @@ impl ZoneSet {
         let content = directory.join(format!("zone-{records}"));
         let set = Self {
             good: directory.join(format!("queries-{records}")),
+            dnssec: directory.join(format!("queries-dnssec-{records}")),
             mixed: directory.join(format!("queries-mixed-{records}")),
             content,
         };
@@ -45,8 +48,9 @@ impl ZoneSet {
             let (zone, hosts) = zone(records);
             for (path, text) in [
                 (&set.zone_file(), zone),
-                (&set.good, queries(hosts, false)),
-                (&set.mixed, queries(hosts, true)),
+                (&set.good, queries(hosts, ["", " edns"], false)),
+                (&set.dnssec, queries(hosts, [" do"; 2], false)),
+                (&set.mixed, queries(hosts, ["", " edns"], true)),
             ] {
                 fs::write(path, text).map_err(|error| describe(path, &error))?;
             }
@@ -88,13 +92,13 @@ fn zone(records: usize) -> (String, usize) {
 }
 
 /// Of a hundred queries: 65 A, 15 AAAA, 5 TXT, 5 MX without data, 5 of no such name, 3 wildcards, 2 delegations.
-/// Every second carries EDNS.
-fn queries(hosts: usize, with_malformed: bool) -> String {
+/// `options` are in turns those of each.
+fn queries(hosts: usize, options: [&str; 2], with_malformed: bool) -> String {
     let mut text = String::with_capacity(QUERIES * 40);
     let mut random = Xorshift(0x2545_f491_4f6c_dd1d);
     for number in 0..QUERIES {
         let host = random.below(hosts);
-        let edns = if number % 2 == 0 { "" } else { " edns" };
+        let option = options[number % 2];
         let line = match random.below(100) {
             0..65 => format!("h{host:06}.{ORIGIN}. A ANSWER"),
             65..80 => format!("h{host:06}.{ORIGIN}. AAAA ANSWER"),
@@ -104,7 +108,7 @@ fn queries(hosts: usize, with_malformed: bool) -> String {
             95..98 => format!("w{host:06}.wild.{ORIGIN}. A ANSWER"),
             _ => format!("w{host:06}.child.{ORIGIN}. A NODATA"),
         };
-        writeln!(text, "{line}{edns}").expect("a String takes every write");
+        writeln!(text, "{line}{option}").expect("a String takes every write");
         if with_malformed && number % 4 == 0 {
             writeln!(text, "={} - MALFORMED", malformed(&mut random)).expect("a String takes every write");
         }
@@ -160,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_fifth_of_the_mixed_list_is_malformed() {
-        let list = queries(100, true);
+        let list = queries(100, [""; 2], true);
         let malformed = list.lines().filter(|line| line.ends_with("MALFORMED")).count();
         assert_eq!(malformed * 5, list.lines().count());
     }
