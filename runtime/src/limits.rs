@@ -126,6 +126,10 @@ pub const HTTP_CONNECTIONS: usize = 4;
 /// nginx has 32 KiB for a request's.
 pub const HTTP_HEAD_BYTES: usize = 32 * 1024;
 
+/// Bytes of a body in memory that are handed over at a time: what a connection copies for a slow reader, in HTTP/1.1 together with
+/// [`HTTP_HEAD_BYTES`].
+pub const HTTP_FRAME_BYTES: usize = 16 * 1024;
+
 /// Fields of a head in HTTP/1.1; beyond it status 431, or an error.
 pub const HTTP_HEADERS: usize = 100;
 

@@ -37,6 +37,7 @@ pub fn run(arguments: Vec<String>) -> Result<ExitCode, Failure> {
     step("certificates");
     peers("acme", &["pebble"], &artefacts, &mut skipped)?;
     peers("dns", &["signed", "encrypted"], &artefacts, &mut skipped)?;
+    peers("web", &["clients"], &artefacts, &mut skipped)?;
     step("git's servers");
     let names = ["git", "git_daemon", "signed_heads", "killed", "smart_http", "ssh"];
     peers("store", &names, &artefacts, &mut skipped)?;

@@ -15,7 +15,7 @@ const FILE_LINES_MAX: usize = 700;
 const MAIN_LINES_MAX: usize = 80;
 
 /// Which of our crates a crate may depend on. Tests and tools may see everything; everything not named here, nothing.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("solo5-sys", &[]),
     ("platform", &["solo5-sys"]),
     ("loader", &[]),
@@ -25,6 +25,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("dns-check", &["dns"]),
     ("dns-static", &["dns", "runtime"]),
     ("acme", &["dns", "platform", "runtime"]),
+    ("web", &["platform", "runtime", "store"]),
     ("skerry-tender", &["solo5-sys"]),
     ("grid", &["platform"]),
     ("clone", &["platform", "runtime", "store"]),

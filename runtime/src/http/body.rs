@@ -1,7 +1,7 @@
 //! Bodies: those we send, in one piece or piece by piece, and those we receive.
 
 use super::Error;
-use crate::limits::HTTP_PATIENCE_SECONDS;
+use crate::limits::{HTTP_FRAME_BYTES, HTTP_PATIENCE_SECONDS};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
@@ -20,7 +20,9 @@ pub struct Body(Kind);
 #[derive(Debug)]
 enum Kind {
     /// What is left of a body in one piece.
-    Whole(Option<Bytes>),
+    Whole(Bytes),
+    /// What is left of one in several, the next one last.
+    Several(Vec<Bytes>),
     /// Pieces as they come; `None` is the end.
     Pieces(mpsc::Receiver<Option<Bytes>>),
     /// All pieces have gone.
@@ -35,7 +37,14 @@ pub struct BodySender(mpsc::Sender<Option<Bytes>>);
 impl Body {
     /// No body.
     pub fn empty() -> Self {
-        Self(Kind::Whole(None))
+        Self(Kind::Whole(Bytes::new()))
+    }
+
+    /// Several pieces that there are already, one behind the other.
+    pub fn several(mut pieces: Vec<Bytes>) -> Self {
+        pieces.retain(|piece| !piece.is_empty());
+        pieces.reverse();
+        Self(Kind::Several(pieces))
     }
 
     /// A body whose length is not known beforehand.
@@ -47,7 +56,7 @@ impl Body {
 
 impl<T: Into<Bytes>> From<T> for Body {
     fn from(octets: T) -> Self {
-        Self(Kind::Whole(Some(octets.into())))
+        Self(Kind::Whole(octets.into()))
     }
 }
 
@@ -73,7 +82,15 @@ impl hyper::body::Body for Body {
         context: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let piece = match &mut self.0 {
-            Kind::Whole(octets) => return Poll::Ready(octets.take().map(|octets| Ok(Frame::data(octets)))),
+            Kind::Whole(octets) => return Poll::Ready(next_frame(octets)),
+            Kind::Several(pieces) => {
+                let Some(last) = pieces.last_mut() else { return Poll::Ready(None) };
+                let frame = next_frame(last);
+                if last.is_empty() {
+                    pieces.pop();
+                }
+                return Poll::Ready(frame);
+            }
             Kind::Pieces(receiver) => ready!(receiver.poll_recv(context)),
             Kind::Ended => return Poll::Ready(None),
         };
@@ -89,7 +106,8 @@ impl hyper::body::Body for Body {
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Kind::Whole(octets) => octets.as_ref().is_none_or(Bytes::is_empty),
+            Kind::Whole(octets) => octets.is_empty(),
+            Kind::Several(pieces) => pieces.is_empty(),
             Kind::Pieces(_) => false,
             Kind::Ended => true,
         }
@@ -97,11 +115,21 @@ impl hyper::body::Body for Body {
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Kind::Whole(octets) => SizeHint::with_exact(octets.as_ref().map_or(0, Bytes::len) as u64),
+            Kind::Whole(octets) => SizeHint::with_exact(octets.len() as u64),
+            Kind::Several(pieces) => {
+                SizeHint::with_exact(pieces.iter().map(|piece| piece.len() as u64).sum())
+            }
             Kind::Pieces(_) => SizeHint::default(),
             Kind::Ended => SizeHint::with_exact(0),
         }
     }
+}
+
+/// The front of a piece that is in memory. Not all of it at once: hyper copies each frame into its buffer to write from, and a slow
+/// reader must not cost as much as what it reads.
+fn next_frame(octets: &mut Bytes) -> Option<io::Result<Frame<Bytes>>> {
+    let length = octets.len().min(HTTP_FRAME_BYTES);
+    (length > 0).then(|| Ok(Frame::data(octets.split_to(length))))
 }
 
 /// A body that comes in. Dropping it before its end breaks the exchange off.

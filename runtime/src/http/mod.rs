@@ -20,7 +20,9 @@ pub use body::{Body, BodySender, Received};
 pub use bytes::Bytes;
 pub use client::Client;
 pub use error::Error;
-pub use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+pub use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header,
+};
 pub use server::{PROTOCOLS, serve};
 pub use url::{basic_authorization, redirection};
 

@@ -1,0 +1,50 @@
+//! The service around the core: a repository that is followed, connections that are answered.
+//!
+//! ```text
+//!     remote ─► Store ─► follower: load, swap, compress ─► Server ◄─ one task a connection: HTTP/1.1 or 2, in the clear or over TLS
+//!                ▲                                           │
+//!                └── poll, webhook ◄─────────────────────────┘
+//! ```
+//! Reading order: [`Server`], [`connections`], `calls`, `follower`, [`options`].
+
+mod calls;
+pub mod connections;
+mod follower;
+pub mod options;
+mod server;
+
+pub use follower::{Follower, Pulled, Room, follow};
+pub use options::arguments;
+pub use server::{Server, Setup};
+
+use connections::Front;
+use options::Options;
+use runtime::{
+    Environment, Stop,
+    connect::NetworkConnector,
+    network::{TcpListener, TcpOptions},
+};
+use std::rc::Rc;
+
+/// Serves until the image ends.
+pub async fn serve(mut environment: Environment) -> Result<(), Stop> {
+    let options: Options = environment.configuration()?;
+    let network = environment.network.clone();
+    let options = options.check()?;
+    let connector = NetworkConnector::new(&network, TcpOptions::default());
+    let remote = options.remote.remote(connector).map_err(Stop::Usage)?;
+    let Some(remote) = remote else {
+        return Err(Stop::Failed("there is nothing to serve: give the repository's --remote".into()));
+    };
+    let server = Rc::new(Server::new(options.setup));
+    let counted = server.clone();
+    environment.also_count(move || counted.counters());
+    let tcp = options::tcp();
+    if let Some(acceptor) = options.acceptor {
+        let listener = TcpListener::bind(&network, options.https_port, tcp)?;
+        runtime::spawn(connections::accept(listener, server.clone(), Front::Tls(acceptor)));
+    }
+    let listener = TcpListener::bind(&network, options.port, tcp)?;
+    runtime::spawn(connections::accept(listener, server.clone(), Front::Clear));
+    follow(remote, options.follow, server).await
+}
