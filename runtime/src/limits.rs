@@ -18,7 +18,7 @@ pub const REASSEMBLED_BYTES: usize = 16 * 1024;
 pub const REASSEMBLY_SECONDS: u64 = 15;
 
 /// Connections of the whole image. Beyond it a SYN is dropped and counted. Memory is what really limits: 10 000 connections
-/// of 1 KiB to receive and 2 KiB to send are about 45 MB.
+/// that rest are about 5 MB, besides what the service keeps of each.
 pub const FLOWS: usize = 65_536;
 
 /// Bytes of a connection besides its buffers: socket, places in tables, the task that serves it.
@@ -31,12 +31,29 @@ pub const MEMORY_RESERVE: usize = 512 * 1024;
 /// The reserve is at least this part of all memory, for what the allocator needs for itself grows with what it holds.
 pub const MEMORY_RESERVE_PART: usize = 16;
 
-/// Connections in SYN-RECEIVED per listener. When one more comes the oldest is dropped, so that a flood of SYNs from
-/// addresses that do not exist displaces itself rather than us (RFC 4987 §3.4).
-pub const HALF_OPEN: usize = 256;
+/// Seconds that a SYN's answer can be acknowledged at least; twice as long at most. A peer on the other side of the world whose
+/// acknowledgement gets lost several times needs some 30.
+pub const COOKIE_SECONDS: u64 = 64;
 
-/// Seconds a connection may stay in SYN-RECEIVED: time for three retransmissions of a SYN-ACK.
-pub const HALF_OPEN_SECONDS: u64 = 8;
+/// Bytes of a new connection's receive buffer, and so of its first window: a request's head or a TLS ClientHello with
+/// post-quantum key shares fits. More grow as they are used, up to what the service allows.
+pub const FIRST_RECEIVE_BYTES: usize = 4 * 1024;
+
+/// Bytes of a new connection's send buffer: a small answer. It grows with the first that does not fit.
+pub const FIRST_SEND_BYTES: usize = 4 * 1024;
+
+/// Bytes of a receive buffer of an accepted connection at most: windows are sent without scaling, so that the buffer may grow after the
+/// handshake. That is 5 Mbit/s from somebody 100 ms away, enough for what servers are sent.
+pub const RECEIVE_BYTES_MAX: usize = 65_535;
+
+/// Buffers grow while this part of all memory is free afterwards. Beyond, connections go on with those that they have.
+pub const GROWTH_PART: usize = 4;
+
+/// Seconds in which nothing happened after which a connection without anything under way gives its buffers back.
+pub const REST_SECONDS: u64 = 1;
+
+/// Bytes of each buffer of a connection that only has to say that it is over.
+pub const LAST_BYTES: usize = 256;
 
 /// Connections in TIME-WAIT, each with its buffers for 10 s (smoltcp's value). The oldest goes first; if its peer
 /// retransmits a FIN it gets a RST.
@@ -213,6 +230,7 @@ pub const SYSLOG_PAUSE_MOST_MS: u64 = 8_000;
 const _: () =
     assert!(SYSLOG_STREAM_BYTES <= SYSLOG_MESSAGE_BYTES && SYSLOG_MESSAGE_BYTES < SYSLOG_BATCH_BYTES);
 
-const _: () = assert!(REASSEMBLED_BYTES <= 65_535 && HALF_OPEN <= FLOWS && TIME_WAIT <= FLOWS);
+const _: () = assert!(REASSEMBLED_BYTES <= 65_535 && TIME_WAIT <= FLOWS);
+const _: () = assert!(FIRST_RECEIVE_BYTES <= RECEIVE_BYTES_MAX && RECEIVE_BYTES_MAX <= u16::MAX as usize);
 const _: () = assert!(RESOLVER_QUERIES < UDP_SOCKETS);
 const _: () = assert!(ERROR_BURST <= ERRORS_PER_SECOND);

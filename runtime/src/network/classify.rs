@@ -104,6 +104,10 @@ pub struct Segment {
     pub opening: bool,
     /// RST: never to be answered.
     pub reset: bool,
+    /// Neither data nor FIN nor SYN.
+    pub bare: bool,
+    /// The window, as it stands there.
+    pub window: u16,
     /// The acknowledgement number, with ACK.
     pub acknowledged: Option<u32>,
 }
@@ -273,11 +277,14 @@ fn segment(payload: &[u8], verified: bool, source: IpAddr, destination: IpAddr) 
         return Verdict::Drop(Reason::Checksum);
     }
     const FIN_SYN_RST_ACK: u8 = 0b1_0111;
+    const FIN_SYN: u8 = 0b0_0011;
     Verdict::Segment(Segment {
         remote: SocketAddr::new(source, word(header, 0)),
         local: SocketAddr::new(destination, word(header, 2)),
         opening: header[13] & FIN_SYN_RST_ACK == 0b0_0010,
         reset: header[13] & 0b0_0100 != 0,
+        bare: header[13] & FIN_SYN == 0 && header_length == payload.len(),
+        window: word(header, 14),
         acknowledged: (header[13] & 0b1_0000 != 0)
             .then(|| u32::from_be_bytes([header[8], header[9], header[10], header[11]])),
     })

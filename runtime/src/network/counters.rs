@@ -45,17 +45,21 @@ counters! {
     errors_suppressed,
     /// Datagrams dropped because their neighbour has no hardware address.
     unresolved,
+    /// SYNs answered, of which nothing is remembered until the answer is acknowledged.
+    openings,
     /// Connections opened, in both directions.
     connections,
+    /// Times that a connection in which nothing was under way gave its buffers back.
+    rested,
+    /// Times that the buffers of a connection grew.
+    grown,
     /// SYNs dropped because a listener's queue of connections to be accepted was full.
     backlog_full,
     /// SYNs dropped because a listener had as many connections as it may.
     connection_limit,
-    /// Half-open connections dropped to make room for another.
-    half_open_dropped,
     /// Connections dropped from TIME-WAIT to make room for another.
     time_wait_dropped,
-    /// Connections refused because there was no memory for them.
+    /// Connections refused, or segments of resting ones dropped, because there was no memory for them.
     no_memory,
 }
 

@@ -155,6 +155,12 @@ impl phy::Device for Wire<'_> {
 
 pub(crate) struct ReceiveToken<'t>(&'t [u8]);
 
+impl<'t> ReceiveToken<'t> {
+    pub fn new(frame: &'t [u8]) -> Self {
+        Self(frame)
+    }
+}
+
 impl phy::RxToken for ReceiveToken<'_> {
     fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
         f(self.0)

@@ -4,7 +4,12 @@
 //! segment is matched to it here. Hashes are keyed at random (the standard library's SipHash): an attacker chooses the
 //! addresses and ports, and must not be able to choose collisions.
 
-use super::{listener::ListenerId, sequence::Sequence, timers::Micros};
+use super::{
+    listener::{ListenerId, TcpOptions},
+    rest::{Peer, Rest},
+    sequence::Sequence,
+    timers::Micros,
+};
 use smoltcp::{
     iface::{SocketHandle, SocketSet, SocketStorage},
     socket::tcp,
@@ -75,8 +80,6 @@ impl FlowId {
 /// Who holds a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder {
-    /// A listener, until the handshake is done.
-    HalfOpen,
     /// A listener, until it is accepted.
     Backlog,
     /// A `TcpStream`.
@@ -87,15 +90,30 @@ pub enum Holder {
 
 /// One TCP connection.
 pub struct Flow {
-    /// Its socket, alone.
-    pub set: SocketSet<'static>,
-    handle: SocketHandle,
+    /// Its socket, or what is left of one where nothing is under way.
+    pub connection: Connection,
     /// What its segments have said.
     pub sequence: Sequence,
     pub tuple: FourTuple,
     pub holder: Holder,
     /// The listener it came from; `None` if we connected.
     pub listener: Option<ListenerId>,
+    /// What the peer said of itself; `None` if we connected, and the connection never rests.
+    pub peer: Option<Peer>,
+    /// Bounds and times, as the service wants them.
+    pub options: TcpOptions,
+    /// Bytes of its buffers now, or when it wakes: what was offered to the peer is not taken back.
+    pub receive_bytes: usize,
+    /// See `receive_bytes`.
+    pub send_bytes: usize,
+    /// On the wire, the number of the next byte that the service writes, and of the next that it reads.
+    pub written: u32,
+    pub read: u32,
+    /// When the peer or the service last did something.
+    pub active: Micros,
+    /// Whether the service has had to wait for room to write since the send buffer grew, and has read more than the receive buffer takes.
+    pub crowded: bool,
+    pub flooded: bool,
     /// Whether it is in the list of flows to visit.
     pub dirty: bool,
     /// Whether it waits for a neighbour's hardware address.
@@ -110,41 +128,67 @@ pub struct Flow {
     pub armed: Option<Micros>,
 }
 
-impl Flow {
-    /// A flow around `socket`, if there is memory.
-    pub fn new(
-        socket: tcp::Socket<'static>,
-        tuple: FourTuple,
-        holder: Holder,
-        listener: Option<ListenerId>,
-    ) -> Result<Self, TryReserveError> {
+/// What a flow is made of.
+pub enum Connection {
+    /// Numbers: everything that came was read, everything sent was acknowledged.
+    Resting(Rest),
+    /// A socket, alone in its set.
+    Awake(SocketSet<'static>, SocketHandle),
+}
+
+impl Connection {
+    /// A connection around `socket`, if there is memory.
+    pub fn awake(socket: tcp::Socket<'static>) -> Result<Self, TryReserveError> {
         let mut storage = Vec::new();
         storage.try_reserve_exact(1)?;
         storage.push(SocketStorage::EMPTY);
         let mut set = SocketSet::new(storage);
         let handle = set.add(socket);
-        Ok(Self {
-            set,
-            handle,
+        Ok(Self::Awake(set, handle))
+    }
+}
+
+impl Flow {
+    /// A flow in which nothing has happened yet.
+    pub fn new(connection: Connection, tuple: FourTuple, holder: Holder, options: &TcpOptions) -> Self {
+        Self {
+            connection,
             sequence: Sequence::default(),
             tuple,
             holder,
-            listener,
+            listener: None,
+            peer: None,
+            options: *options,
+            receive_bytes: options.receive_buffer,
+            send_bytes: options.send_buffer,
+            written: 0,
+            read: 0,
+            active: 0,
+            crowded: false,
+            flooded: false,
             dirty: false,
             unresolved: false,
             questions: 0,
             time_wait: false,
             wanted: None,
             armed: None,
-        })
+        }
     }
 
-    pub fn socket(&self) -> &tcp::Socket<'static> {
-        self.set.get(self.handle)
+    /// Its socket, unless it rests.
+    pub fn socket(&self) -> Option<&tcp::Socket<'static>> {
+        match &self.connection {
+            Connection::Resting(_) => None,
+            Connection::Awake(set, handle) => Some(set.get(*handle)),
+        }
     }
 
-    pub fn socket_mut(&mut self) -> &mut tcp::Socket<'static> {
-        self.set.get_mut(self.handle)
+    /// The same, to be changed.
+    pub fn socket_mut(&mut self) -> Option<&mut tcp::Socket<'static>> {
+        match &mut self.connection {
+            Connection::Resting(_) => None,
+            Connection::Awake(set, handle) => Some(set.get_mut(*handle)),
+        }
     }
 }
 
@@ -164,6 +208,8 @@ pub struct Flows {
     chunks: Vec<Vec<Slot>>,
     free: Vec<u32>,
     len: usize,
+    /// Those in which nothing is under way.
+    pub resting: usize,
     by_tuple: HashMap<FourTuple, FlowId>,
 }
 
@@ -200,6 +246,7 @@ impl Flows {
         let slot = &mut self.chunks[index as usize / CHUNK][index as usize % CHUNK];
         let id = FlowId { index, generation: slot.generation };
         self.by_tuple.insert(flow.tuple, id);
+        self.resting += usize::from(flow.socket().is_none());
         slot.flow = Some(flow);
         self.len += 1;
         Ok(id)
@@ -224,6 +271,7 @@ impl Flows {
         slot.generation = slot.generation.wrapping_add(1);
         self.free.push(id.index);
         self.len -= 1;
+        self.resting -= usize::from(flow.socket().is_none());
         self.forget_tuple(id, &flow.tuple);
         Some(flow)
     }

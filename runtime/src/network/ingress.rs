@@ -3,18 +3,14 @@
 use super::{
     classify::{Base, Segment, Verdict, classify},
     device::Received,
-    flows::{Flow, FlowId, FourTuple, Holder},
+    flows::{FlowId, FourTuple, Holder},
     listener::TcpOptions,
+    opening::Opened,
     responder::Outcome,
     stack::{Sockets, Stack},
 };
-use crate::limits::{FLOWS, HALF_OPEN, HALF_OPEN_SECONDS};
-use smoltcp::{
-    socket::tcp,
-    time::Duration,
-    wire::{IpAddress, IpListenEndpoint},
-};
-use std::{collections::TryReserveError, net::SocketAddr};
+use smoltcp::socket::tcp;
+use std::collections::TryReserveError;
 
 impl Stack {
     /// Handles the frame that was received into `frame`. Whether the fast path, which touches no socket, did.
@@ -64,23 +60,47 @@ impl Stack {
         let tuple = FourTuple::new(segment.local, segment.remote);
         if let Some(id) = self.flows.find(&tuple) {
             if !(segment.opening && self.is_forgettable(id)) {
-                if let (Some(flow), Some(number)) = (self.flows.get_mut(id), segment.acknowledged) {
-                    flow.sequence.handle_acknowledgement(number);
-                }
-                self.ingress(length, Sockets::Flow(id));
-                self.mark_dirty(id);
-                return;
+                return self.handle_segment_of(id, &segment, length);
             }
             self.remove_flow(id);
         }
-        if segment.opening
-            && let Some(listener) =
-                self.listeners.iter().position(|listener| listener.port == segment.local.port())
-        {
-            self.handle_opening(segment, tuple, listener, length);
-        } else if !segment.reset {
+        let port = segment.local.port();
+        let listener = self.listeners.iter().position(|listener| listener.port == port && !segment.reset);
+        match listener {
+            Some(listener) if segment.opening => {
+                return self.handle_opening(segment, &tuple, listener, length);
+            }
+            Some(listener) => match self.handle_opened(&segment, &tuple, listener, length) {
+                // One without data or FIN has said everything.
+                Opened::Yes(_) if segment.bare => return,
+                Opened::Yes(id) => return self.handle_segment_of(id, &segment, length),
+                Opened::NotNow => return,
+                Opened::No => {}
+            },
+            None => {}
+        }
+        if !segment.reset {
             self.refuse(length);
         }
+    }
+
+    /// A segment of a connection.
+    fn handle_segment_of(&mut self, id: FlowId, segment: &Segment, length: usize) {
+        self.read_clock();
+        if !self.awaken(id) {
+            return; // the peer says it again
+        }
+        let Some(flow) = self.flows.get_mut(id) else { return };
+        flow.active = self.now;
+        if let Some(number) = segment.acknowledged {
+            flow.sequence.handle_acknowledgement(number);
+        }
+        if let Some(peer) = &mut flow.peer {
+            peer.window = segment.window;
+        }
+        flow.sequence.translate(&mut self.frame[..length]);
+        self.ingress(length, Sockets::Flow(id));
+        self.mark_dirty(id);
     }
 
     /// Answers a segment that belongs to no connection with a RST, at a bounded rate.
@@ -97,82 +117,19 @@ impl Stack {
     /// that number, so any SYN does it here: the connection is over in both directions by then.
     fn is_forgettable(&self, id: FlowId) -> bool {
         self.flows.get(id).is_some_and(|flow| {
-            flow.holder == Holder::Nobody && flow.socket().state() == tcp::State::TimeWait
+            flow.holder == Holder::Nobody
+                && flow.socket().is_some_and(|socket| socket.state() == tcp::State::TimeWait)
         })
-    }
-
-    /// A SYN to a listening port.
-    fn handle_opening(&mut self, segment: Segment, tuple: FourTuple, listener: usize, length: usize) {
-        let listening = &mut self.listeners[listener];
-        if listening.queue.len() >= listening.options.backlog {
-            self.counters.backlog_full += 1;
-            return;
-        }
-        if listening.connections - listening.half_open >= listening.options.connections
-            || self.flows.len() >= FLOWS
-        {
-            self.counters.connection_limit += 1;
-            return;
-        }
-        let (needed, half_open) = (listening.options.memory(), listening.half_open);
-        // A connection that is not one yet makes room for one that may be.
-        if half_open >= HALF_OPEN || half_open > 0 && !self.has_memory_for(needed) {
-            self.drop_oldest_half_open(listener);
-        }
-        if !self.has_memory_for(needed) {
-            self.counters.no_memory += 1;
-            return;
-        }
-        match self.open_flow(segment.local, tuple, listener) {
-            Ok(id) => {
-                self.ingress(length, Sockets::Flow(id));
-                self.mark_dirty(id);
-            }
-            Err(_) => self.counters.no_memory += 1,
-        }
-    }
-
-    fn open_flow(
-        &mut self,
-        local: SocketAddr,
-        tuple: FourTuple,
-        listener: usize,
-    ) -> Result<FlowId, TryReserveError> {
-        let listening = &mut self.listeners[listener];
-        let mut socket = new_tcp_socket(&listening.options)?;
-        socket.set_timeout(Some(Duration::from_secs(HALF_OPEN_SECONDS)));
-        let endpoint = IpListenEndpoint { addr: Some(IpAddress::from(local.ip())), port: local.port() };
-        // A port is never 0 here and the socket is new, which are the only reasons for listen() to fail.
-        let _ = socket.listen(endpoint);
-        if listening.half_open_order.len() >= 2 * HALF_OPEN {
-            let flows = &self.flows;
-            listening
-                .half_open_order
-                .retain(|&id| flows.get(id).is_some_and(|flow| flow.holder == Holder::HalfOpen));
-        }
-        listening.half_open_order.try_reserve(1)?;
-        self.dirty.try_reserve(1)?;
-        let id = self.flows.insert(Flow::new(socket, tuple, Holder::HalfOpen, Some(listening.id))?)?;
-        listening.half_open_order.push_back(id);
-        listening.half_open += 1;
-        listening.connections += 1;
-        Ok(id)
-    }
-
-    fn drop_oldest_half_open(&mut self, listener: usize) {
-        while let Some(id) = self.listeners[listener].half_open_order.pop_front() {
-            if self.flows.get(id).is_some_and(|flow| flow.holder == Holder::HalfOpen) {
-                self.counters.half_open_dropped += 1;
-                self.remove_flow(id);
-                return;
-            }
-        }
     }
 }
 
-/// A TCP socket with the given options, if there is memory for its buffers.
-pub(super) fn new_tcp_socket(options: &TcpOptions) -> Result<tcp::Socket<'static>, TryReserveError> {
-    let (receive, send) = (buffer(options.receive_buffer)?, buffer(options.send_buffer)?);
+/// A TCP socket with the given options and bytes of buffers, if there is memory for these.
+pub(super) fn new_tcp_socket(
+    options: &TcpOptions,
+    receive_bytes: usize,
+    send_bytes: usize,
+) -> Result<tcp::Socket<'static>, TryReserveError> {
+    let (receive, send) = (buffer(receive_bytes)?, buffer(send_bytes)?);
     let mut socket = tcp::Socket::new(tcp::SocketBuffer::new(receive), tcp::SocketBuffer::new(send));
     // Without this smoltcp sends whole windows into a congested path. Reno and not CUBIC: with windows of at most some
     // hundred KiB the two hardly differ, and CUBIC needs floating-point roots, which an image without libm does not have.

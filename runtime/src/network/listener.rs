@@ -13,11 +13,12 @@ use std::{collections::VecDeque, future::poll_fn, net::SocketAddr, task::Poll, t
 pub struct TcpOptions {
     /// Connections that wait to be accepted. More SYNs are dropped; peers repeat them.
     pub backlog: usize,
-    /// Connections at a time, those that wait included, half-open ones not. More SYNs are dropped.
+    /// Connections at a time, those that wait included. More SYNs are dropped.
     pub connections: usize,
-    /// Bytes that the peer may send ahead of what the service has read.
+    /// Bytes that the peer may send ahead of what the service has read, at most: of an accepted connection the buffer starts small
+    /// and grows with use, up to [`RECEIVE_BYTES_MAX`](crate::limits::RECEIVE_BYTES_MAX).
     pub receive_buffer: usize,
-    /// Bytes that the service may write ahead of what the peer has acknowledged.
+    /// Bytes that the service may write ahead of what the peer has acknowledged, at most: as above.
     pub send_buffer: usize,
     /// Silence of the peer after which a connection is dropped; `None` for never.
     pub idle_timeout: Option<Duration>,
@@ -42,7 +43,7 @@ impl Default for TcpOptions {
 }
 
 impl TcpOptions {
-    /// Bytes that a connection takes.
+    /// Bytes that a connection takes at most.
     pub(super) fn memory(&self) -> usize {
         self.receive_buffer + self.send_buffer + CONNECTION_BYTES
     }
@@ -58,10 +59,7 @@ pub(super) struct Listening {
     pub options: TcpOptions,
     /// Connections to be accepted.
     pub queue: VecDeque<FlowId>,
-    /// Half-open connections, oldest first, with some that are no longer half-open.
-    pub half_open_order: VecDeque<FlowId>,
-    pub half_open: usize,
-    /// All connections that came from here, half-open ones included.
+    /// All connections that came from here.
     pub connections: usize,
     pub waker: Option<Waker>,
 }
@@ -89,8 +87,6 @@ impl TcpListener {
             port,
             options,
             queue: VecDeque::new(),
-            half_open_order: VecDeque::new(),
-            half_open: 0,
             connections: 0,
             waker: None,
         });
@@ -147,17 +143,8 @@ impl Stack {
     fn unlisten(&mut self, id: ListenerId) {
         let Some(at) = self.listeners.iter().position(|listening| listening.id == id) else { return };
         let listening = self.listeners.swap_remove(at);
-        for id in listening.half_open_order {
-            if self.flows.get(id).is_some_and(|flow| flow.holder == Holder::HalfOpen) {
-                self.remove_flow(id);
-            }
-        }
         for id in listening.queue {
-            if let Some(flow) = self.flows.get_mut(id) {
-                flow.holder = Holder::Nobody;
-                flow.socket_mut().abort();
-                self.mark_dirty(id);
-            }
+            self.break_off(id);
         }
     }
 }

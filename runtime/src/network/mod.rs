@@ -9,6 +9,7 @@
 mod addresses;
 pub mod checksum;
 pub mod classify;
+mod cookie;
 mod counters;
 mod datagram;
 mod device;
@@ -16,8 +17,10 @@ mod flows;
 mod ingress;
 mod listener;
 mod offload;
+mod opening;
 mod rate;
 mod responder;
+mod rest;
 mod router;
 mod sequence;
 pub mod stack;
@@ -25,6 +28,7 @@ mod stream;
 mod timers;
 mod udp;
 mod visit;
+mod waking;
 
 pub use addresses::{Fixed, Settings, Source};
 pub use counters::Counters;
@@ -87,6 +91,11 @@ impl Network {
         let stack = self.borrow();
         let source = stack.interface.get_source_address(&peer.into());
         source.is_some_and(|source| stack.interface.has_ip_addr(source))
+    }
+
+    /// Those of them in which nothing is under way, and which take next to no memory.
+    pub fn resting(&self) -> usize {
+        self.borrow().flows.resting
     }
 
     /// Whether an IPv4 address is still to come from DHCP.

@@ -6,11 +6,14 @@
 //! RFC 9293 §3.4 has SND.NXT never go back. What was sent beyond the peer's window is not the answer either, for then the
 //! peer drops it as too new. So a segment without data that would start before what the peer says it expects starts there:
 //! that number is always good, and if the peer has moved on since, it answers with the new one.
+//!
+//! A connection that has rested (`rest.rs`) has a new socket, whose numbers are others than those on the wire: by `offset`.
 
 use super::device::ETHERNET_HEADER;
 
 const FIN: u8 = 1;
 const SYN: u8 = 2;
+const ACK: u8 = 16;
 
 /// What is known of the sequence numbers of a connection, from the frames themselves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,9 +22,38 @@ pub struct Sequence {
     sent: Option<u32>,
     /// The highest that the peer has said it expects.
     expected: Option<u32>,
+    /// The last acknowledgement that was sent.
+    acknowledged: u32,
+    /// What the socket's own numbers are ahead of those on the wire.
+    offset: u32,
 }
 
 impl Sequence {
+    /// Of a connection of which everything before `next` was sent and acknowledged, and everything before `expected` received.
+    pub fn settled(next: u32, expected: u32) -> Self {
+        Self { sent: Some(next), expected: Some(next), acknowledged: expected, offset: 0 }
+    }
+
+    /// The last acknowledgement that was sent.
+    pub fn acknowledged(&self) -> u32 {
+        self.acknowledged
+    }
+
+    /// From now on the socket's own numbers are this much ahead of those on the wire.
+    pub fn set_offset(&mut self, offset: u32) {
+        self.offset = offset;
+    }
+
+    /// Puts the socket's own number into the acknowledgement of a frame that was received. Its checksum is not looked at any more.
+    pub fn translate(&self, frame: &mut [u8]) {
+        if self.offset != 0
+            && let Some((start, _)) = segment(frame)
+            && let Some(number) = frame[start + 8..].first_chunk_mut::<4>()
+        {
+            *number = u32::from_be_bytes(*number).wrapping_add(self.offset).to_be_bytes();
+        }
+    }
+
     /// The peer has acknowledged everything before `number`, whether or not smoltcp takes its segment. What was never sent
     /// cannot be acknowledged: such a segment is somebody else's guess.
     pub fn handle_acknowledgement(&mut self, number: u32) {
@@ -35,7 +67,14 @@ impl Sequence {
     pub fn mend(&mut self, frame: &mut [u8]) {
         let Some((start, end)) = segment(frame) else { return };
         let segment = &mut frame[start..end];
-        let number = u32::from_be_bytes([segment[4], segment[5], segment[6], segment[7]]);
+        let own = u32::from_be_bytes([segment[4], segment[5], segment[6], segment[7]]);
+        let number = own.wrapping_sub(self.offset);
+        if self.offset != 0 {
+            set_sequence(segment, own, number);
+        }
+        if segment[13] & ACK != 0 {
+            self.acknowledged = u32::from_be_bytes([segment[8], segment[9], segment[10], segment[11]]);
+        }
         let data = segment.len() - usize::from(segment[12] >> 4) * 4;
         let flags = segment[13] & (FIN | SYN);
         let next = number.wrapping_add(data as u32).wrapping_add(flags.count_ones());
@@ -57,8 +96,14 @@ pub(super) fn segment(frame: &[u8]) -> Option<(usize, usize)> {
         [0x08, 0x00] if *packet.get(9)? == 6 => {
             (usize::from(packet[0] & 15) * 4, usize::from(u16::from_be_bytes([packet[2], packet[3]])))
         }
-        [0x86, 0xdd] if *packet.get(6)? == 6 => {
-            (40, 40 + usize::from(u16::from_be_bytes([packet[4], packet[5]])))
+        [0x86, 0xdd] => {
+            // Hop-by-hop options (RFC 8200 §4.3) may stand before a segment that was received.
+            let (next, header) = match *packet.get(6)? {
+                0 => (*packet.get(40)?, 48 + usize::from(*packet.get(41)?) * 8),
+                next => (next, 40),
+            };
+            let length = 40 + usize::from(u16::from_be_bytes([packet[4], packet[5]]));
+            (next == 6).then_some((header, length))?
         }
         _ => return None,
     };
@@ -141,7 +186,7 @@ mod tests {
     /// `expect`, and its checksum right.
     #[track_caller]
     fn check(expected: u32, number: u32, control: TcpControl, payload: &[u8], expect: u32) {
-        let mut sequence = Sequence { sent: Some(expected.wrapping_add(9_000)), expected: None };
+        let mut sequence = Sequence { sent: Some(expected.wrapping_add(9_000)), ..Sequence::default() };
         sequence.handle_acknowledgement(expected);
         let mut bytes = frame(number, control, payload);
         sequence.mend(&mut bytes);
@@ -181,12 +226,31 @@ mod tests {
     }
 
     #[test]
+    fn a_socket_with_numbers_of_its_own_is_understood() {
+        for (own, wire) in [(7_000_u32, 3_000_u32), (100, u32::MAX - 50), (0x8000_0000, 0x7fff_ffff)] {
+            let mut sequence = Sequence::settled(wire, 70);
+            sequence.set_offset(own.wrapping_sub(wire));
+            let mut bytes = frame(own, TcpControl::Psh, b"data");
+            sequence.mend(&mut bytes);
+            assert!(
+                bytes == frame(wire, TcpControl::Psh, b"data"),
+                "{own} is sent as {wire}, with its checksum"
+            );
+            assert_eq!((sequence.sent, sequence.acknowledged()), (Some(wire.wrapping_add(4)), 77));
+            // And the other way round.
+            bytes[42..46].copy_from_slice(&wire.to_be_bytes());
+            sequence.translate(&mut bytes);
+            assert_eq!(bytes[42..46], own.to_be_bytes());
+        }
+    }
+
+    #[test]
     fn other_frames_are_left_alone() {
         for length in 0..60 {
             let mut bytes = frame(1, TcpControl::None, b"data");
             bytes.truncate(length);
             let before = bytes.clone();
-            Sequence { sent: Some(9_999), expected: Some(9_999) }.mend(&mut bytes);
+            Sequence::settled(9_999, 77).mend(&mut bytes);
             assert_eq!(bytes, before);
         }
     }

@@ -14,12 +14,14 @@
 use super::{
     addresses::Addressing,
     classify::Addresses,
+    cookie::Cookies,
     counters::Counters,
     device::{Clock, Device, ETHERNET_HEADER, Wire, largest_frame},
-    flows::{FlowId, Flows},
+    flows::{Connection, FlowId, Flows},
     listener::Listening,
     rate::ErrorRate,
     responder::Responding,
+    rest::Workshop,
     timers::{Micros, Timers},
     udp::{Bound, Stuck},
 };
@@ -54,6 +56,8 @@ pub struct Stack {
     pub(super) listeners: Vec<Listening>,
     pub(super) listener_count: u64,
     pub(super) flows: Flows,
+    pub(super) cookies: Cookies,
+    pub(super) workshop: Workshop,
     pub(super) timers: Timers,
     pub(super) dirty: Vec<FlowId>,
     pub(super) unresolved: Vec<FlowId>,
@@ -90,13 +94,15 @@ impl Stack {
         let mut seed = [0; 8];
         random(&mut seed);
         let mut config = Config::new(HardwareAddress::Ethernet(EthernetAddress(mac)));
-        config.random_seed = u64::from_ne_bytes(seed);
+        let config_seed = u64::from_ne_bytes(seed);
+        config.random_seed = config_seed;
         let now = (clock.monotonic() / 1_000) as Micros;
         let size = device.mtu() + ETHERNET_HEADER;
         let mut scratch = vec![0; largest_frame(&*device)].into_boxed_slice();
         let mut wire =
             Wire { device: &mut *device, frame: None, scratch: &mut scratch, sent: &mut 0, sequence: None };
         let mut interface = Interface::new(config, &mut wire, Instant::from_micros(now));
+        let workshop = Workshop::new(device.mtu(), config_seed.rotate_left(32), now);
         interface.set_reassembly_timeout(Duration::from_secs(REASSEMBLY_SECONDS));
         Self {
             device,
@@ -115,6 +121,8 @@ impl Stack {
             listeners: Vec::new(),
             listener_count: 0,
             flows: Flows::default(),
+            cookies: Cookies::default(),
+            workshop,
             timers: Timers::default(),
             dirty: Vec::new(),
             unresolved: Vec::new(),
@@ -199,10 +207,12 @@ impl Stack {
         self.read_clock();
         let (set, sequence) = match sockets {
             Sockets::Base => (&mut self.base, None),
-            Sockets::Flow(id) => match self.flows.get_mut(id) {
-                Some(flow) => (&mut flow.set, Some(&mut flow.sequence)),
-                None => return,
-            },
+            Sockets::Flow(id) => {
+                match self.flows.get_mut(id).map(|flow| (&mut flow.connection, &mut flow.sequence)) {
+                    Some((Connection::Awake(set, _), sequence)) => (set, Some(sequence)),
+                    Some((Connection::Resting(_), _)) | None => return,
+                }
+            }
         };
         let mut wire = Wire {
             device: &mut *self.device,
@@ -218,10 +228,12 @@ impl Stack {
     pub(super) fn egress(&mut self, sockets: Sockets) -> bool {
         let (set, sequence) = match sockets {
             Sockets::Base => (&mut self.base, None),
-            Sockets::Flow(id) => match self.flows.get_mut(id) {
-                Some(flow) => (&mut flow.set, Some(&mut flow.sequence)),
-                None => return false,
-            },
+            Sockets::Flow(id) => {
+                match self.flows.get_mut(id).map(|flow| (&mut flow.connection, &mut flow.sequence)) {
+                    Some((Connection::Awake(set, _), sequence)) => (set, Some(sequence)),
+                    Some((Connection::Resting(_), _)) | None => return false,
+                }
+            }
         };
         let mut wire = Wire {
             device: &mut *self.device,

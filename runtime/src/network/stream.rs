@@ -2,7 +2,7 @@
 
 use super::{
     Network, TcpOptions,
-    flows::{Flow, FlowId, FourTuple, Holder},
+    flows::{Connection, Flow, FlowId, FourTuple, Holder},
     ingress::new_tcp_socket,
     stack::Stack,
 };
@@ -89,17 +89,17 @@ impl TcpStream {
     /// peer. Zero once the connection is gone.
     pub fn acknowledged(&self) -> u64 {
         let stack = self.network.borrow();
-        let socket = stack.flows.get(self.id).map(Flow::socket);
-        let alive = socket.filter(|socket| socket.state() != tcp::State::Closed);
-        alive.map_or(0, |socket| self.written - socket.send_queue() as u64)
+        match stack.flows.get(self.id).map(Flow::socket) {
+            Some(Some(socket)) if socket.state() == tcp::State::Closed => 0,
+            Some(Some(socket)) => self.written - socket.send_queue() as u64,
+            Some(None) => self.written, // it rests
+            None => 0,
+        }
     }
 
     /// Breaks the connection off with a RST.
     pub fn abort(self) {
-        let mut stack = self.network.borrow_mut();
-        if let Ok(socket) = stack.stream_socket(self.id) {
-            socket.abort();
-        }
+        self.network.borrow_mut().break_off(self.id);
     }
 }
 
@@ -116,7 +116,14 @@ impl AsyncRead for TcpStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let mut stack = self.network.borrow_mut();
-        let socket = stack.stream_socket(self.id)?;
+        let flow = stack.flows.get_mut(self.id).ok_or(ErrorKind::NotConnected)?;
+        let socket = match &mut flow.connection {
+            Connection::Awake(set, handle) => set.get_mut::<tcp::Socket>(*handle),
+            Connection::Resting(rest) => {
+                rest.reader = Some(context.waker().clone());
+                return Poll::Pending;
+            }
+        };
         if !socket.can_recv() {
             if socket.may_recv() {
                 socket.register_recv_waker(context.waker());
@@ -124,6 +131,7 @@ impl AsyncRead for TcpStream {
             }
             return Poll::Ready(ended(socket));
         }
+        let before = buffer.filled().len();
         // Twice at most: what is received may be in two pieces around the end of the ring.
         while buffer.remaining() > 0 && socket.can_recv() {
             let taken = socket.recv(|data| {
@@ -135,6 +143,9 @@ impl AsyncRead for TcpStream {
                 break;
             }
         }
+        let taken = buffer.filled().len() - before;
+        flow.read = flow.read.wrapping_add(taken as u32);
+        flow.flooded |= 2 * taken > flow.receive_bytes;
         stack.mark_dirty(self.id); // the window may have opened
         Poll::Ready(Ok(()))
     }
@@ -149,28 +160,24 @@ fn ended(socket: &mut tcp::Socket<'static>) -> io::Result<()> {
 }
 
 impl AsyncWrite for TcpStream {
-    fn poll_write(
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(context, &[io::IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-        bytes: &[u8],
+        bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let mut stack = self.network.borrow_mut();
-        let socket = stack.stream_socket(self.id)?;
-        if !socket.may_send() {
-            let reset = socket.state() == tcp::State::Closed;
-            return Poll::Ready(Err(
-                if reset { ErrorKind::ConnectionReset } else { ErrorKind::BrokenPipe }.into()
-            ));
+        let written = self.network.borrow_mut().write(self.id, context, bytes);
+        if let Poll::Ready(Ok(written)) = &written {
+            self.written += *written as u64;
         }
-        if !socket.can_send() && !bytes.is_empty() {
-            socket.register_send_waker(context.waker());
-            return Poll::Pending;
-        }
-        let written = socket.send_slice(bytes).unwrap_or(0);
-        stack.mark_dirty(self.id);
-        drop(stack);
-        self.written += written as u64;
-        Poll::Ready(Ok(written))
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true // so that whoever has a head and a body need not put them together
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -179,6 +186,9 @@ impl AsyncWrite for TcpStream {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut stack = self.network.borrow_mut();
+        if !stack.awaken(self.id) && !stack.awaken_to_end(self.id) {
+            return Poll::Ready(Err(ErrorKind::OutOfMemory.into()));
+        }
         stack.stream_socket(self.id)?.close();
         stack.mark_dirty(self.id);
         Poll::Ready(Ok(()))
@@ -186,9 +196,47 @@ impl AsyncWrite for TcpStream {
 }
 
 impl Stack {
-    /// The socket of a flow that a stream holds.
+    /// The socket of a flow that a stream holds, and that does not rest.
     fn stream_socket(&mut self, id: FlowId) -> io::Result<&mut tcp::Socket<'static>> {
-        self.flows.get_mut(id).map(Flow::socket_mut).ok_or_else(|| ErrorKind::NotConnected.into())
+        self.flows.get_mut(id).and_then(Flow::socket_mut).ok_or_else(|| ErrorKind::NotConnected.into())
+    }
+
+    fn write(
+        &mut self,
+        id: FlowId,
+        context: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let wanted = pieces.iter().map(|piece| piece.len()).sum();
+        let waits = self.make_room(id, wanted);
+        if self.flows.get(id).is_some() && !self.awaken(id) {
+            return Poll::Ready(Err(ErrorKind::OutOfMemory.into()));
+        }
+        let flow = self.flows.get_mut(id).ok_or(ErrorKind::NotConnected)?;
+        let Some(socket) = flow.socket_mut() else { return Poll::Ready(Err(ErrorKind::NotConnected.into())) };
+        if !socket.may_send() {
+            let reset = socket.state() == tcp::State::Closed;
+            return Poll::Ready(Err(
+                if reset { ErrorKind::ConnectionReset } else { ErrorKind::BrokenPipe }.into()
+            ));
+        }
+        if (waits || !socket.can_send()) && wanted > 0 {
+            socket.register_send_waker(context.waker());
+            flow.crowded = true;
+            return Poll::Pending;
+        }
+        let mut written = 0;
+        for piece in pieces {
+            let taken = socket.send_slice(piece).unwrap_or(0);
+            written += taken;
+            if taken < piece.len() {
+                break;
+            }
+        }
+        flow.written = flow.written.wrapping_add(written as u32);
+        flow.active = self.now;
+        self.mark_dirty(id);
+        Poll::Ready(Ok(written))
     }
 
     fn connect(&mut self, peer: SocketAddr, options: &TcpOptions) -> io::Result<(FlowId, SocketAddr)> {
@@ -207,13 +255,16 @@ impl Stack {
                 self.flows.find(&FourTuple::new(local, peer)).is_none().then_some(local)
             })
             .ok_or(ErrorKind::AddrInUse)?;
-        let mut socket = new_tcp_socket(options).map_err(|_| ErrorKind::OutOfMemory)?;
+        let mut socket = new_tcp_socket(options, options.receive_buffer, options.send_buffer)
+            .map_err(|_| ErrorKind::OutOfMemory)?;
         socket.set_timeout(Some(Duration::from_secs(CONNECT_SECONDS)));
         socket
             .connect(self.interface.context(), IpEndpoint::from(peer), IpEndpoint::from(local))
             .map_err(|_| ErrorKind::AddrNotAvailable)?;
-        let flow = Flow::new(socket, FourTuple::new(local, peer), Holder::Stream, None);
-        let id = flow.and_then(|flow| self.flows.insert(flow)).map_err(|_| ErrorKind::OutOfMemory)?;
+        let tuple = FourTuple::new(local, peer);
+        let id = Connection::awake(socket)
+            .and_then(|connection| self.flows.insert(Flow::new(connection, tuple, Holder::Stream, options)))
+            .map_err(|_| ErrorKind::OutOfMemory)?;
         self.counters.connections += 1;
         self.mark_dirty(id);
         Ok((id, local))

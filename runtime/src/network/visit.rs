@@ -1,7 +1,7 @@
 //! Visits: what a flow or the base sockets want to send, and what became of them.
 
 use super::{
-    flows::{FlowId, Holder},
+    flows::{Connection, Flow, FlowId, Holder},
     stack::{Sockets, Stack},
     timers::Micros,
 };
@@ -67,13 +67,16 @@ impl Stack {
         let Some(flow) = self.flows.get_mut(id) else { return };
         flow.dirty = false;
         self.visits.0 += 1;
+        if flow.socket().is_none() {
+            return self.visit_resting(id);
+        }
         let sent = (0..SEGMENTS_PER_VISIT).take_while(|_| self.egress(Sockets::Flow(id))).count();
         if sent == SEGMENTS_PER_VISIT {
             self.mark_dirty(id);
         }
         if self.is_lost(id) || self.advance(id) {
             self.remove_flow(id);
-        } else {
+        } else if !self.settle(id) {
             self.arm(id, sent > 0);
         }
     }
@@ -83,28 +86,22 @@ impl Stack {
     fn is_lost(&mut self, id: FlowId) -> bool {
         let Some(flow) = self.flows.get_mut(id) else { return false };
         let lost = flow.questions >= NEIGHBOUR_QUESTIONS;
-        if lost && flow.holder == Holder::Stream && flow.socket().state() != State::Closed {
-            flow.socket_mut().abort(); // its holder hears of it, and lets go
+        let holder = flow.holder;
+        if lost
+            && holder == Holder::Stream
+            && let Some(socket) = flow.socket_mut().filter(|socket| socket.state() != State::Closed)
+        {
+            socket.abort(); // its holder hears of it, and lets go
         }
-        lost && flow.holder != Holder::Stream
+        lost && holder != Holder::Stream
     }
 
     /// Moves a flow from holder to holder as its state asks for. Whether it is over and nobody wants it.
     fn advance(&mut self, id: FlowId) -> bool {
         let Some(flow) = self.flows.get_mut(id) else { return false };
-        let socket = flow.socket();
+        let Some(socket) = flow.socket() else { return false };
         let over = is_over(socket);
         match flow.holder {
-            // A RST takes a half-open connection back to LISTEN.
-            Holder::HalfOpen => match socket.state() {
-                State::SynReceived => false,
-                State::Listen => true,
-                _ if over => true,
-                _ => {
-                    self.establish(id);
-                    false
-                }
-            },
             Holder::Backlog => over,
             Holder::Stream => {
                 if over {
@@ -116,30 +113,13 @@ impl Stack {
             Holder::Nobody => {
                 if socket.can_recv() {
                     // RFC 1122 §4.2.2.13: data after the close is answered with a RST, so that the peer knows it is lost.
-                    flow.socket_mut().abort();
-                    self.mark_dirty(id);
+                    self.abort(id);
                 } else if socket.state() == State::TimeWait && !flow.time_wait {
                     flow.time_wait = true;
                     self.time_wait.push_back(id);
                     self.bound_time_wait();
                 }
                 over
-            }
-        }
-    }
-
-    /// A handshake is done: the connection waits to be accepted.
-    fn establish(&mut self, id: FlowId) {
-        let Some(flow) = self.flows.get_mut(id) else { return };
-        flow.holder = Holder::Backlog;
-        let listener = flow.listener;
-        if let Some(listening) = self.listeners.iter_mut().find(|listening| Some(listening.id) == listener) {
-            flow.socket_mut().set_timeout(listening.options.idle_timeout.map(Into::into));
-            listening.half_open -= 1;
-            listening.queue.push_back(id);
-            self.counters.connections += 1;
-            if let Some(waker) = listening.waker.take() {
-                waker.wake();
             }
         }
     }
@@ -157,13 +137,14 @@ impl Stack {
     /// Notes when the flow, which has `sent` something or not, wants to be visited next.
     fn arm(&mut self, id: FlowId, sent: bool) {
         let Some(flow) = self.flows.get_mut(id) else { return };
-        let wanted =
-            self.interface.poll_at(Instant::from_micros(self.now), &flow.set).map(|at| at.total_micros());
+        let Connection::Awake(set, _) = &flow.connection else { return };
+        let polled = self.interface.poll_at(Instant::from_micros(self.now), set).map(|at| at.total_micros());
         // smoltcp does not say that it asks for a neighbour. Another timer may be a second away by chance, but not so often.
-        let asked = !sent && wanted == Some(self.now + DISCOVERY_MICROS);
+        let asked = !sent && polled == Some(self.now + DISCOVERY_MICROS);
         flow.questions = if sent { 0 } else { flow.questions + u32::from(asked) };
         let unresolved = asked && !flow.unresolved;
         flow.unresolved |= unresolved;
+        let wanted = [polled, flow.rests_at()].into_iter().flatten().min();
         let wanted = wanted.map(|at| if at <= self.now { self.now + RETRY_MICROS } else { at });
         flow.wanted = wanted;
         flow.armed = self.timers.arm(id, flow.armed, wanted);
@@ -179,19 +160,20 @@ impl Stack {
             self.listeners.iter_mut().find(|listening| Some(listening.id) == flow.listener)
         {
             listening.connections -= 1;
-            match flow.holder {
-                Holder::HalfOpen => listening.half_open -= 1,
-                Holder::Backlog => listening.queue.retain(|&queued| queued != id),
-                Holder::Stream | Holder::Nobody => {}
+            if flow.holder == Holder::Backlog {
+                listening.queue.retain(|&queued| queued != id);
             }
         }
     }
 
     /// The service lets go of a connection: it ends on its own, gracefully if everything that came was read.
     pub(super) fn let_go(&mut self, id: FlowId) {
+        if !self.awaken_to_end(id) {
+            return;
+        }
         let Some(flow) = self.flows.get_mut(id) else { return };
         flow.holder = Holder::Nobody;
-        let socket = flow.socket_mut();
+        let Some(socket) = flow.socket_mut() else { return };
         if socket.can_recv() {
             socket.abort(); // RFC 1122 §4.2.2.13, as above
         } else {
@@ -200,6 +182,24 @@ impl Stack {
             socket.set_keep_alive(None);
         }
         self.mark_dirty(id);
+    }
+
+    /// Nobody wants a connection any more: its peer is told by a RST.
+    pub(super) fn break_off(&mut self, id: FlowId) {
+        if self.awaken_to_end(id) {
+            if let Some(flow) = self.flows.get_mut(id) {
+                flow.holder = Holder::Nobody;
+            }
+            self.abort(id);
+        }
+    }
+
+    /// Has a RST sent, and whoever holds the connection hear of it.
+    pub(super) fn abort(&mut self, id: FlowId) {
+        if let Some(socket) = self.flows.get_mut(id).and_then(Flow::socket_mut) {
+            socket.abort();
+            self.mark_dirty(id);
+        }
     }
 
     /// Lets the base sockets send and everything hear of what they received.

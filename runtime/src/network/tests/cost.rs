@@ -114,7 +114,7 @@ fn exchange(client: &mut HandMade<'_>, stream: &mut TcpStream) {
     client.send(ACK, b"");
 }
 
-/// The work of a hundred exchanges, and of what follows from them, among so many connections.
+/// The work of a hundred exchanges over ten connections, and of what follows from them, among so many.
 fn work(connections: u16) -> Work {
     let alone = Alone::new();
     alone.introduce();
@@ -126,10 +126,12 @@ fn work(connections: u16) -> Work {
             (client, now(listener.accept()).expect("a connection").0)
         })
         .collect();
+    alone.pass(Duration::from_secs(2));
+    assert_eq!(alone.network.resting(), usize::from(connections));
     let mut dice = Dice(5);
     let mut exchanges = |count: usize| {
         for _ in 0..count {
-            let (client, stream) = &mut open[dice.next() as usize % usize::from(connections)];
+            let (client, stream) = &mut open[dice.next() as usize % 10];
             exchange(client, stream);
         }
     };

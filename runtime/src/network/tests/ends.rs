@@ -1,7 +1,7 @@
 //! How connections end: in every state, by either end, by time, and what is left of them.
 
 use crate::{
-    limits::{CLOSING_SECONDS, HALF_OPEN_SECONDS, NEIGHBOUR_QUESTIONS, TIME_WAIT},
+    limits::{CLOSING_SECONDS, COOKIE_SECONDS, NEIGHBOUR_QUESTIONS, TIME_WAIT},
     network::{
         TcpListener, TcpOptions, TcpStream,
         flows::FourTuple,
@@ -42,7 +42,7 @@ fn open<'a>(alone: &'a Alone, listener: &TcpListener, port: u16) -> (HandMade<'a
 fn state(client: &HandMade<'_>) -> Option<State> {
     let stack = client.alone.network.borrow();
     let id = stack.flows.find(&FourTuple::new(client.server, client.client))?;
-    Some(stack.flows.get(id)?.socket().state())
+    Some(stack.flows.get(id)?.socket().map_or(State::Established, |socket| socket.state()))
 }
 
 fn shutdown(client: &mut HandMade<'_>, stream: &mut TcpStream) {
@@ -102,6 +102,7 @@ fn check_reset(wanted: State, reading: Result<usize, ErrorKind>) {
     drop(stream);
     alone.pass(Duration::from_secs(TIME_WAIT_SECONDS + 1));
     assert_eq!(alone.network.connections(), 0);
+    alone.pass(Duration::from_secs(TIME_WAIT_SECONDS));
     assert_eq!(alone.network.deadline(), None);
 }
 
@@ -122,7 +123,7 @@ fn a_reset_of_half_a_handshake() {
     let (alone, listener) = listening();
     let mut client = HandMade::new(&alone, 4_000, 7);
     client.send(SYN, b"");
-    assert_eq!(state(&client), Some(State::SynReceived));
+    assert_eq!(state(&client), None, "nothing is remembered");
     let reset = client.segment(RST, b"");
     alone.give(reset.frame());
     assert_eq!(alone.network.connections(), 0);
@@ -176,14 +177,30 @@ fn time_wait_is_bounded() {
 }
 
 #[test]
-fn half_a_handshake_is_forgotten() {
-    let (alone, _listener) = listening();
-    HandMade::new(&alone, 4_000, 7).send(SYN, b"");
-    let sent = alone.pass(Duration::from_secs(HALF_OPEN_SECONDS) - SECOND);
-    assert!((2..=4).contains(&sent.len()), "{} SYN-ACKs repeated", sent.len());
-    alone.pass(2 * SECOND);
-    assert_eq!(alone.network.connections(), 0);
-    assert!(alone.pass(60 * SECOND).is_empty());
+fn half_a_handshake_is_nothing_until_it_is_whole_and_not_for_ever() {
+    for (seconds, expect) in [(0, true), (COOKIE_SECONDS - 1, true), (2 * COOKIE_SECONDS, false)] {
+        let (alone, listener) = listening();
+        let mut client = HandMade::new(&alone, 4_000, 7);
+        client.send(SYN, b"");
+        assert!(alone.pass(Duration::from_secs(seconds)).is_empty());
+        assert_eq!((alone.network.connections(), alone.network.deadline()), (0, None));
+        alone.introduce();
+        client.send(ACK, b"");
+        assert_eq!(now(listener.accept()).is_some(), expect, "after {seconds} s");
+    }
+}
+
+#[test]
+fn data_makes_up_for_the_acknowledgement_that_was_lost() {
+    for flags in [ACK, FIN | ACK] {
+        let (alone, listener) = listening();
+        let mut client = HandMade::new(&alone, 4_000, 7);
+        client.send(SYN, b"");
+        client.send(flags, b"hello");
+        let (mut stream, _) = now(listener.accept()).expect("a connection");
+        assert_eq!(now(stream.read(&mut [0; 8])).expect("arrived").expect("read"), 5);
+        assert_eq!(now(stream.read(&mut [0; 8])).is_some(), flags & FIN != 0);
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! More of everything than a server can take: what it costs is bounded, and others are served all the while.
 
 use crate::{
-    limits::{ERROR_BURST, ERRORS_PER_SECOND, HALF_OPEN, MEMORY_RESERVE},
+    limits::{CONNECTION_BYTES, ERROR_BURST, ERRORS_PER_SECOND, MEMORY_RESERVE},
     network::{
         Refused, TcpListener, TcpOptions, TcpStream, UdpOptions, UdpSocket,
         testing::{alone::*, frames::*, *},
@@ -25,9 +25,6 @@ const OPTIONS: TcpOptions = TcpOptions {
     nagle: false,
 };
 
-/// Bytes a connection takes besides its buffers, at most.
-const FLOW_BYTES: usize = 1_280;
-
 fn listening() -> (Alone, TcpListener) {
     let alone = Alone::new();
     alone.introduce();
@@ -48,23 +45,20 @@ fn flood(alone: &Alone, dice: &mut Dice, count: usize) {
 }
 
 #[test]
-fn a_flood_of_syns_displaces_itself() {
+fn a_flood_of_syns_takes_no_memory_and_displaces_nobody() {
     let (alone, listener) = listening();
     let mut dice = Dice(3);
-    let first = allocation_counter::measure(|| flood(&alone, &mut dice, 5_000));
-    let bound = HALF_OPEN * (OPTIONS.receive_buffer + OPTIONS.send_buffer + FLOW_BYTES);
-    assert!(first.bytes_current <= bound as i64, "{first:?} of {bound}");
-    let more = allocation_counter::measure(|| flood(&alone, &mut dice, 20_000));
-    assert!(more.bytes_current < 8_192, "{more:?}");
-    assert!(alone.network.connections() <= HALF_OPEN);
-    assert!(alone.network.counters().half_open_dropped > 19_000);
-    // Somebody who means it, between two hundred others at every step.
+    flood(&alone, &mut dice, 100);
+    let flooded = allocation_counter::measure(|| flood(&alone, &mut dice, 20_000));
+    assert!(flooded.bytes_current < 4_096, "{flooded:?}");
+    assert_eq!((alone.network.connections(), alone.network.counters().openings), (0, 20_100));
+    // Somebody who means it, between thousands of others at every step.
     let mut client = HandMade::new(&alone, 4_000, 7);
     let answer = client.send(SYN, b"");
     assert_eq!(answer.first().map(|segment| segment.flags), Some(SYN | ACK));
-    flood(&alone, &mut dice, 200);
+    flood(&alone, &mut dice, 5_000);
     client.send(ACK, b"");
-    flood(&alone, &mut dice, 200);
+    flood(&alone, &mut dice, 5_000);
     let (mut stream, _) = now(listener.accept()).expect("a connection");
     client.send(ACK, b"hello");
     assert_eq!(now(stream.read(&mut [0; 8])).expect("arrived").expect("read"), 5);
@@ -72,6 +66,19 @@ fn a_flood_of_syns_displaces_itself() {
     drop(stream);
     alone.pass(Duration::from_secs(120));
     assert_eq!((alone.network.connections(), alone.network.deadline()), (0, None));
+}
+
+#[test]
+fn a_flood_of_guesses_opens_nothing() {
+    let (alone, listener) = listening();
+    let mut dice = Dice(4);
+    for _ in 0..20_000 {
+        let mut client = HandMade::new(&alone, dice.next() as u16 | 1, 7);
+        client.expected = dice.next() as u32;
+        client.send(ACK, b"hello");
+    }
+    assert_eq!((alone.network.connections(), alone.network.counters().connections), (0, 0));
+    assert!(now(listener.accept()).is_none());
 }
 
 #[test]
@@ -118,7 +125,7 @@ fn without_memory_there_are_no_connections_but_those_that_are() {
     client.send(ACK, b"hello");
     assert_eq!(now(stream.read(&mut [0; 8])).expect("arrived").expect("read"), 5);
     alone.network.borrow_mut().memory =
-        || Memory { total: 1 << 23, used: (1 << 23) - MEMORY_RESERVE - 9_000 };
+        || Memory { total: 1 << 23, used: (1 << 23) - MEMORY_RESERVE - CONNECTION_BYTES };
     assert!(HandMade::new(&alone, 4_001, 7).open());
 }
 

@@ -8,4 +8,5 @@ mod malformed;
 mod neighbours;
 mod offload;
 mod paths;
+mod rest;
 mod streams;
