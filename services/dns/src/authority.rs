@@ -115,7 +115,12 @@ impl Authority {
     /// is nothing to send. The whole buffer may be used, so a larger one makes room for a larger answer. Allocates nothing.
     /// What is for [elsewhere](Handled::Elsewhere) is refused.
     pub fn answer(&mut self, transport: Transport, buffer: &mut [u8], length: usize) -> Option<usize> {
-        match self.process(transport, buffer, length, Scope { all: true, reserved: 0, client: None }) {
+        match self.process(
+            transport,
+            buffer,
+            length,
+            Scope { all: true, sees_hidden: false, reserved: 0, client: None },
+        ) {
             Some(Handled::Answered(length)) => Some(length),
             _ => None,
         }
@@ -130,20 +135,22 @@ impl Authority {
         buffer: &mut [u8],
         length: usize,
     ) -> Handled {
-        let scope = Scope { all: false, reserved: 0, client: Some(client) };
+        let scope = Scope { all: false, sees_hidden: false, reserved: 0, client: Some(client) };
         self.process(transport, buffer, length, scope).unwrap_or(Handled::Dropped)
     }
 
     /// Answers a message whose signature was checked and taken off, and leaves so many octets for that of the answer.
+    /// `sees_hidden`: about hidden zones too.
     pub fn answer_signed(
         &mut self,
         client: Client,
         transport: Transport,
         buffer: &mut [u8],
         length: usize,
-        reserved: usize,
+        (reserved, sees_hidden): (usize, bool),
     ) -> Option<usize> {
-        match self.process(transport, buffer, length, Scope { all: true, reserved, client: Some(client) }) {
+        let scope = Scope { all: true, sees_hidden, reserved, client: Some(client) };
+        match self.process(transport, buffer, length, scope) {
             Some(Handled::Answered(length)) => Some(length),
             _ => None,
         }
@@ -198,6 +205,7 @@ impl Authority {
             zones: &self.zones,
             query: &query,
             transport,
+            sees_hidden: scope.sees_hidden,
             question: &question[0],
             writer: Writer::new(buffer, room, &question[0], key, &mut self.memory),
             signer: self.signer.as_deref_mut(),
@@ -261,6 +269,8 @@ impl Authority {
 struct Scope {
     /// Everything, be it with a refusal.
     all: bool,
+    /// Hidden zones too.
+    sees_hidden: bool,
     /// Octets that stay free.
     reserved: usize,
     /// Who asks, if that is known: for cookies and rates.
@@ -283,6 +293,7 @@ struct Response<'a> {
     zones: &'a Zones,
     query: &'a Query,
     transport: Transport,
+    sees_hidden: bool,
     question: &'a Name,
     writer: Writer<'a>,
     signer: Option<&'a mut Signer>,
@@ -390,9 +401,14 @@ impl<'a> Response<'a> {
     fn zone_of(&self, name: &Name) -> Option<&'a Zone> {
         let zone = self.zones.find(name, 0)?;
         if self.query.rtype == RecordType::DS && zone.labels() == name.labels() && name.labels() > 0 {
-            return self.zones.find(name, 1).or(Some(zone));
+            return self.zones.find(name, 1).or(Some(zone)).filter(|zone| self.shows(zone));
         }
-        Some(zone)
+        Some(zone).filter(|zone| self.shows(zone))
+    }
+
+    #[inline]
+    fn shows(&self, zone: &Zone) -> bool {
+        self.sees_hidden || !zone.is_hidden()
     }
 
     /// Answers for one name; the next one of the chain is left in `next`.

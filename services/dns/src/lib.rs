@@ -32,6 +32,7 @@
 //! whoever keeps the zones come together. No recursion, ever.
 
 mod authority;
+pub mod catalog;
 pub mod check;
 pub mod client;
 pub mod content;

@@ -139,6 +139,13 @@ pub const LATE_PAUSE: std::time::Duration = std::time::Duration::from_millis(2);
 /// Transfers that are sent at a time, at up to 40 KiB each and four octets a name. More are answered with SERVFAIL.
 pub const TRANSFERS: usize = 32;
 
+/// Zones that a catalog may list; each takes some 4 KiB besides its records. A catalog with more is not followed, and what it said
+/// before holds.
+pub const CATALOG_MEMBERS: usize = 4096;
+
+/// Catalogs that are followed. More: the image does not start.
+pub const CATALOGS: usize = 64;
+
 /// Zones that are being asked for or fetched at a time, so that a catalog of thousands does not open thousands of connections. The
 /// others wait their turn.
 pub const FETCHES: usize = 32;

@@ -15,7 +15,9 @@ impl RecordType {
     pub const NS: RecordType = RecordType(2);
     pub const CNAME: RecordType = RecordType(5);
     pub const SOA: RecordType = RecordType(6);
+    pub const PTR: RecordType = RecordType(12);
     pub const MX: RecordType = RecordType(15);
+    pub const TXT: RecordType = RecordType(16);
     pub const KEY: RecordType = RecordType(25);
     pub const AAAA: RecordType = RecordType(28);
     pub const OPT: RecordType = RecordType(41);

@@ -1,6 +1,6 @@
 //! All zones that are served, found by name.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::BufRead;
 use std::rc::Rc;
 
@@ -21,6 +21,8 @@ pub struct Zones {
     signing: Signing,
     /// Zones that we are to serve and cannot, by name.
     absent: HashMap<Box<[u8]>, Absence>,
+    /// Zones that only those get answers from who may transfer them.
+    hidden: HashSet<Box<[u8]>>,
 }
 
 /// Why a zone that is to be served is not there.
@@ -49,7 +51,15 @@ impl Zones {
     /// None yet. `key` should be random.
     pub fn new(key: HashKey) -> Zones {
         let (index, signing) = (Index::default(), Signing::default());
-        Zones { key, zones: Vec::new(), index, most_labels: 0, signing, absent: HashMap::new() }
+        Zones {
+            key,
+            zones: Vec::new(),
+            index,
+            most_labels: 0,
+            signing,
+            absent: HashMap::new(),
+            hidden: HashSet::new(),
+        }
     }
 
     /// Reads the zone file `file`, whose name is that of the zone, and serves it. A zone of that name that is already
@@ -72,6 +82,7 @@ impl Zones {
         let old = self.number(apex, 0).and_then(|number| self.zones[number].signed());
         self.signing.attach(&zone, old, &self.key);
         self.absent.remove(apex.wire());
+        zone.set_hidden(self.hidden.contains(apex.wire()));
         match self.number(apex, 0) {
             Some(number) => self.zones[number] = zone,
             None => {
@@ -102,8 +113,17 @@ impl Zones {
         true
     }
 
+    /// Answers questions about the zone called `apex`, which need not be there yet, only to who may transfer it.
+    pub fn hide(&mut self, apex: &Name) {
+        self.hidden.insert(apex.wire().into());
+        if let Some(zone) = self.get(apex) {
+            zone.set_hidden(true);
+        }
+    }
+
     /// From now on, or until it is served, there is to be a zone called `apex`; with `None` there is not.
     pub fn set_absent(&mut self, apex: &Name, absence: Option<Absence>) {
+        self.signing.change_surroundings();
         match absence.filter(|_| self.number(apex, 0).is_none()) {
             Some(absence) => self.absent.insert(apex.wire().into(), absence),
             None => self.absent.remove(apex.wire()),
@@ -176,7 +196,8 @@ impl Zones {
     /// The keys of a zone and what they do, if it is signed.
     #[inline]
     pub fn signed(&self, zone: &Zone) -> Option<&SignedZone> {
-        self.signing.get(zone.signed()?)
+        // What is kept of signed answers is for all.
+        if zone.is_hidden() { None } else { self.signing.get(zone.signed()?) }
     }
 
     /// What an answer of a signed zone was made of: changes when anything does that an answer depends on.

@@ -8,6 +8,7 @@
 //!
 //! Reading order: [`Server`], `datagrams` and [`session`], `requests`, `updates`, [`secondaries`], `secondary`, `notifications`.
 
+mod catalogs;
 mod clients;
 mod connections;
 mod datagrams;
@@ -63,6 +64,8 @@ pub const CONTENT_ARGUMENTS: &[Argument] = &[
     signing::CACHE,
     clients::COOKIE_SECRET,
     clients::RATE_LIMIT,
+    catalogs::CATALOG,
+    catalogs::OFFER_CATALOG,
     Argument { name: "axfr", value: "", help: "whoever asks gets whole zones; otherwise it takes a key" },
 ];
 
@@ -77,6 +80,8 @@ pub const ARGUMENTS: &[Argument] = &[
     CONTENT_ARGUMENTS[6],
     CONTENT_ARGUMENTS[7],
     CONTENT_ARGUMENTS[8],
+    CONTENT_ARGUMENTS[9],
+    CONTENT_ARGUMENTS[10],
     encrypted::TLS,
     // With zones and keys, instead of the content archive; updates are pushed to it.
     store::remote::ARGUMENTS[0],
@@ -103,6 +108,9 @@ struct Options {
     dnssec_cache: Option<u32>,
     cookie_secret: Option<clients::CookieSecrets>,
     rate_limit: Option<u16>,
+    #[serde(default)]
+    catalog: Vec<String>,
+    offer_catalog: Option<String>,
     #[serde(default)]
     tls: bool,
     remote: Option<Secret>,
@@ -203,6 +211,7 @@ async fn run(mut environment: Environment, connected: Option<Connected>) -> Resu
         cache: options.dnssec_cache,
     };
     signing::start(&server, signing)?;
+    catalogs::set_up(&mut server.borrow_mut(), &options.catalog, options.offer_catalog.as_deref())?;
     if let Some(connected) = connected {
         if let Some(pem) = identity {
             (connected.identify)(&server, &pem)?;

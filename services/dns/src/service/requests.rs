@@ -4,7 +4,6 @@ use super::Server;
 use super::clients::client;
 use super::updates::{handle_notify, handle_update};
 use crate::client::unix_seconds;
-use crate::keys::Right;
 use crate::limits::{TRANSFERS, UDP_OCTETS, UDP_OCTETS_WITHOUT_EDNS};
 use crate::name::Name;
 use crate::opt::ExtendedError;
@@ -83,9 +82,9 @@ fn handle_query(
     let question = Packet::new(message).and_then(|mut packet| packet.question()).ok();
     let zone = question.as_ref().and_then(|question| zone_called(server, &question.name));
     let key = session.as_ref().map(Session::key).cloned();
+    let mut may = false;
     if let (Some(question), Some(zone)) = (question, zone) {
-        let has_right = |key: &Rc<tsig::Key>| server.keys.allows(key, Right::Transfer, zone.apex());
-        let may = key.as_ref().is_some_and(has_right);
+        may = key.as_ref().is_some_and(|key| server.may_transfer(key, zone.apex()));
         match question.rtype {
             RecordType::SOA if may => key.iter().for_each(|key| server.remember(zone.apex(), peer, key)),
             // RFC 5936 §4.2: not over UDP.
@@ -100,7 +99,7 @@ fn handle_query(
     let Server { authority, scratch, .. } = server;
     scratch[..message.len()].copy_from_slice(message);
     let reserved = session.as_ref().map_or(0, Session::octets);
-    let length = authority.answer_signed(client(peer), transport, scratch, message.len(), reserved);
+    let length = authority.answer_signed(client(peer), transport, scratch, message.len(), (reserved, may));
     finish(length.map(|length| scratch[..length].to_vec()), session)
 }
 

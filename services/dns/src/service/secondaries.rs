@@ -1,4 +1,5 @@
-//! Which zones come from others: a task for each, begun when a key names a primary for it, and ended when none does any more.
+//! Which zones come from others: a task for each, begun when a key names a primary for it or a catalog lists it, and ended
+//! when none does any more.
 
 use super::Server;
 use super::secondary::{self, Primary, Secondary};
@@ -15,12 +16,15 @@ use tokio::task::JoinHandle;
 pub struct Source {
     /// In the order they are asked.
     pub primaries: Vec<Primary>,
+    /// Of a catalog's member: with another number it is another zone of the same name.
+    incarnation: u64,
 }
 
 impl Source {
     fn is_same(&self, other: &Source) -> bool {
         let pairs = || self.primaries.iter().zip(&other.primaries);
         self.primaries.len() == other.primaries.len()
+            && self.incarnation == other.incarnation
             && pairs().all(|((one, key), (two, other))| one == two && key.is_same(other))
     }
 }
@@ -36,12 +40,14 @@ pub async fn run<C: Connect + Clone + 'static>(server: Rc<RefCell<Server>>, conn
     let changed = server.borrow().to_fetch.clone();
     let mut kept: BTreeMap<Vec<u8>, Kept> = BTreeMap::new();
     loop {
+        server.borrow_mut().renew_catalog();
         let wanted = server.borrow().zones_to_fetch();
         kept.retain(|apex, kept| match wanted.get(apex) {
             Some(source) if source.is_same(&kept.source) => true,
             source => {
                 kept.task.abort();
-                server.borrow_mut().leave(apex, source.is_some());
+                let stays = source.is_some_and(|source| source.incarnation == kept.source.incarnation);
+                server.borrow_mut().leave(apex, stays);
                 false
             }
         });
@@ -58,7 +64,8 @@ pub async fn run<C: Connect + Clone + 'static>(server: Rc<RefCell<Server>>, conn
 }
 
 impl Server {
-    /// The zones that we are to get from others: what transfer keys name a primary for, and we have no file of.
+    /// The zones that we are to get from others: what transfer keys name a primary for, and we have no file of; and the
+    /// members of catalogs, from where the catalog comes from.
     fn zones_to_fetch(&self) -> BTreeMap<Vec<u8>, Source> {
         let mut found = BTreeMap::<Vec<u8>, Source>::new();
         for entry in self.keys.iter().filter(|entry| entry.right == Some(Right::Transfer)) {
@@ -68,6 +75,16 @@ impl Server {
         for source in found.values_mut() {
             source.primaries.sort_by(|(_, one), (_, other)| one.name().cmp(other.name()));
         }
+        for (zone, owned) in self.catalogs.zones() {
+            // RFC 9432 §5.2: what is here for another reason is none of the catalog's.
+            if self.own.contains(zone) || found.get(zone).is_some_and(|source| source.incarnation == 0) {
+                continue;
+            }
+            if let Some(catalog) = found.get(&owned.catalog) {
+                let source = Source { incarnation: owned.incarnation, ..catalog.clone() };
+                found.insert(zone.to_vec(), source);
+            }
+        }
         found
     }
 
@@ -76,19 +93,21 @@ impl Server {
         let mut name = Name::root(self.authority.zones().key());
         name.read(apex, self.authority.zones().key()).ok()?;
         info!("zone {}: secondary, with {} primaries", to_text(apex), source.primaries.len());
-        self.authority.zones_mut().set_absent(&name, Some(Absence::NotReady));
+        if !self.catalogs.contains(apex) {
+            self.authority.zones_mut().set_absent(&name, Some(Absence::NotReady));
+        }
         let secondary = Rc::new(Secondary::new(name, source.primaries.clone()));
         self.secondaries.insert(apex.to_vec(), secondary.clone());
         Some(secondary)
     }
 
-    /// Nobody looks after the zone any more, or `soon` somebody else does.
-    fn leave(&mut self, apex: &[u8], soon: bool) {
+    /// Nobody looks after the zone any more; or somebody else does, and it `stays`.
+    fn leave(&mut self, apex: &[u8], stays: bool) {
         let Some(secondary) = self.secondaries.remove(apex) else { return };
         self.authority.zones_mut().set_absent(secondary.apex(), None);
-        if !soon && !self.own.contains(apex) {
+        if !stays && !self.own.contains(apex) {
             info!(
-                "zone {}: no key names a primary for it any more, and it is served no longer",
+                "zone {}: no key or catalog says any more where it comes from: it is served no longer",
                 to_text(apex)
             );
             self.remove(secondary.apex());

@@ -85,7 +85,8 @@ pub(super) async fn run(server: Rc<RefCell<Server>>, connector: impl Connect, se
     loop {
         let outcome = {
             let _place = places.acquire().await;
-            refresh(&server, &connector, &secondary).await
+            // In a box: most zones wait most of the time, and there may be thousands.
+            Box::pin(refresh(&server, &connector, &secondary)).await
         };
         let zone = server.borrow().authority.zones().get(&secondary.apex);
         let timers = zone.as_deref().map(Timers::of);

@@ -1,9 +1,11 @@
 //! What all ways into the service share: zones, keys, and who is to be told of changes.
 
+use super::catalogs::Offered;
 use super::encrypted::Encrypted;
 use super::replays::Replays;
 use super::secondary::Secondary;
 use super::updates::Backend;
+use crate::catalog::Catalogs;
 use crate::keys::{Keys, is_at_or_below};
 use crate::limits;
 use crate::name::Name;
@@ -16,7 +18,7 @@ use crate::zone::Zone;
 use crate::zones::Absence;
 use crate::{Authority, client};
 use log::warn;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
@@ -46,7 +48,9 @@ pub struct Server {
     asked: HashMap<Vec<u8>, VecDeque<(IpAddr, Rc<Key>)>>,
     pub(super) backend: Option<Rc<dyn Backend>>,
     /// Zones that are ours by a file, and not by a transfer.
-    pub(super) own: HashSet<Vec<u8>>,
+    pub(super) own: BTreeSet<Vec<u8>>,
+    pub(super) catalogs: Catalogs,
+    pub(super) offered: Option<Offered>,
     pub(super) secondaries: HashMap<Vec<u8>, Rc<Secondary>>,
     /// Other zones are to come from others than before, or may be.
     pub(super) to_fetch: Rc<Notify>,
@@ -77,6 +81,8 @@ impl Server {
             asked: HashMap::new(),
             backend: None,
             own,
+            catalogs: Catalogs::default(),
+            offered: None,
             secondaries: HashMap::new(),
             to_fetch: Rc::default(),
             fetches: Rc::new(Semaphore::new(limits::FETCHES)),
@@ -119,6 +125,7 @@ impl Server {
         if old.is_none_or(|old| old.serial() != serial) {
             self.tell(&zone);
         }
+        self.follow(&zone);
         Ok(())
     }
 
@@ -183,7 +190,12 @@ impl Server {
                 all.push((address, key));
             }
         };
-        for entry in self.keys.iter().filter(|entry| is_at_or_below(zone.apex(), &entry.domain)) {
+        let catalog = self.catalog_of(zone);
+        let is_about = |domain: &[u8]| {
+            is_at_or_below(zone.apex(), domain)
+                || catalog.is_some_and(|catalog| is_at_or_below(catalog, domain))
+        };
+        for entry in self.keys.iter().filter(|entry| is_about(&entry.domain)) {
             if let Some(address) = entry.secondary {
                 add(address, Some(entry.key.clone()));
             }

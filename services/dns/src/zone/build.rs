@@ -48,6 +48,7 @@ impl<'k> Builder<'k> {
             records: 0,
             negative_ttl: 0,
             signed: Default::default(),
+            hidden: Default::default(),
         };
         Builder { zone, key, apex_hash: apex.hash(0), last: None, has_cuts: false }
     }

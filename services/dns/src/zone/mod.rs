@@ -63,6 +63,8 @@ pub struct Zone {
     negative_ttl: u32,
     /// Its number among the zones that are signed, counted from 1; 0 if it is not.
     signed: Cell<u32>,
+    /// It is answered for to who may transfer it, and to nobody else.
+    hidden: Cell<bool>,
 }
 
 /// Where a search ended.
@@ -102,6 +104,17 @@ impl Zone {
     /// Seconds that a negative answer may be kept: the lower of the SOA record's TTL and its last field (RFC 2308 §5).
     pub fn negative_ttl(&self) -> u32 {
         self.negative_ttl
+    }
+
+    /// See the field.
+    #[inline]
+    pub(crate) fn is_hidden(&self) -> bool {
+        self.hidden.get()
+    }
+
+    /// See the field.
+    pub(crate) fn set_hidden(&self, hidden: bool) {
+        self.hidden.set(hidden);
     }
 
     /// The node of the zone's own name: the first that is made, since each is made behind those above it.

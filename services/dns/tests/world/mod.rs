@@ -4,8 +4,9 @@
 
 use dns::keys::Keys;
 use dns::packet::Packet;
+use dns::primary;
 use dns::service::{Policy, Server, secondaries, session};
-use dns::{Authority, HashKey, Name, RecordType, Transport, Zones, transfer};
+use dns::{Authority, HashKey, Name, RecordType, Transport, Zone, Zones, check, transfer};
 use runtime::connect::Connect;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -122,6 +123,18 @@ pub fn zone(serial: u32) -> String {
 /// A file of keys.
 pub fn config(keys: &[&str]) -> String {
     keys.iter().map(|key| format!("{key} DNSKEY 0 3 163 c2VjcmV0\n")).collect()
+}
+
+/// A zone file served from now on, as a push would have it.
+pub fn install(server: &Shared, file: &str, text: &str) {
+    let checked = check::zone(file, text.as_bytes(), &hash_key()).expect("the zone is good");
+    let (zone, mut server): (Rc<Zone>, _) = (Rc::new(checked.zone), server.borrow_mut());
+    primary::Server::install(&mut *server, &checked.apex, zone).expect("it is installed");
+}
+
+/// A zone file that is gone.
+pub fn remove(server: &Shared, file: &str) {
+    primary::Server::remove(&mut *server.borrow_mut(), &name(file));
 }
 
 /// The address in the answer to a question for one; or what went wrong, and the extended error (RFC 8914).
