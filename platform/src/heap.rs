@@ -3,7 +3,7 @@
 //! `rlsf` was chosen over `talc`, see docs/decisions/allocator.md: both are quick, but its bound on the worst case does not
 //! depend on what was allocated before. There is one thread and no interrupt handler that allocates: no lock.
 
-use crate::Memory;
+use crate::{Allocations, Memory};
 use rlsf::Tlsf;
 use std::{
     alloc::{GlobalAlloc, Layout},
@@ -18,6 +18,7 @@ type Allocator = Tlsf<'static, u32, u32, 32, 32>;
 struct Heap {
     allocator: UnsafeCell<Allocator>,
     memory: UnsafeCell<Memory>,
+    allocations: UnsafeCell<Allocations>,
 }
 
 // SAFETY: there is one thread, and nothing preempts it to run code that uses the heap.
@@ -27,6 +28,7 @@ unsafe impl Sync for Heap {}
 static HEAP: Heap = Heap {
     allocator: UnsafeCell::new(Allocator::new()),
     memory: UnsafeCell::new(Memory { total: 0, used: 0 }),
+    allocations: UnsafeCell::new(Allocations { made: 0, failed: 0, most: 0 }),
 };
 
 /// Gives the allocator its memory.
@@ -50,15 +52,35 @@ pub fn memory() -> Memory {
     unsafe { *HEAP.memory.get() }
 }
 
+/// See [`crate::allocations`].
+pub fn allocations() -> Allocations {
+    // SAFETY: a copy of three words; there is one thread.
+    unsafe { *HEAP.allocations.get() }
+}
+
+impl Heap {
+    /// Notes that a block of `new` bytes stands where `old` bytes were, or that there was no memory for it.
+    #[inline]
+    fn note(&self, made: bool, old: usize, new: usize) {
+        // SAFETY: no other reference is alive: there is one thread, and nothing here calls anybody.
+        let (memory, allocations) = unsafe { (&mut *self.memory.get(), &mut *self.allocations.get()) };
+        if made {
+            memory.used = memory.used - old + new;
+            allocations.made += 1;
+            allocations.most = allocations.most.max(memory.used);
+        } else {
+            allocations.failed += 1;
+        }
+    }
+}
+
 // SAFETY: rlsf returns blocks of the layout asked for that do not overlap; `used` is only a count.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: no other reference is alive, there is one thread and rlsf does not call back.
         let block = unsafe { (*self.allocator.get()).allocate(layout) };
-        let Some(block) = block else { return std::ptr::null_mut() };
-        // SAFETY: as above.
-        unsafe { (*self.memory.get()).used += layout.size() };
-        block.as_ptr()
+        self.note(block.is_some(), 0, layout.size());
+        block.map_or(std::ptr::null_mut(), NonNull::as_ptr)
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
@@ -76,12 +98,7 @@ unsafe impl GlobalAlloc for Heap {
             let new_layout = Layout::from_size_align_unchecked(new_size, layout.align());
             (*self.allocator.get()).reallocate(NonNull::new_unchecked(block), new_layout)
         };
-        let Some(moved) = moved else { return std::ptr::null_mut() };
-        // SAFETY: as above.
-        unsafe {
-            let used = &mut (*self.memory.get()).used;
-            *used = *used - layout.size() + new_size;
-        }
-        moved.as_ptr()
+        self.note(moved.is_some(), layout.size(), new_size);
+        moved.map_or(std::ptr::null_mut(), NonNull::as_ptr)
     }
 }

@@ -93,6 +93,25 @@ pub fn memory() -> Memory {
     Memory { total: 0, used: 0 }
 }
 
+/// What the heap was asked for since boot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Allocations {
+    /// Blocks that were allocated, those that were moved included.
+    pub made: u64,
+    /// Requests that could not be met.
+    pub failed: u64,
+    /// Most bytes that were allocated at a time.
+    pub most: usize,
+}
+
+/// What the heap was asked for. Zeroes on the host.
+pub fn allocations() -> Allocations {
+    #[cfg(not(skerry_target = "host"))]
+    return heap::allocations();
+    #[cfg(skerry_target = "host")]
+    Allocations::default()
+}
+
 /// Ends the image with `status`, which becomes the tender's exit status, without running anything else.
 pub fn exit(status: i32) -> ! {
     target::exit(status)

@@ -7,7 +7,7 @@
 
 use crate::{
     configuration::{self, Argument, Common, Configuration, EXIT_USAGE, Request},
-    log,
+    log, metrics,
     network::{Network, Settings, SystemClock},
     reports::{self, Reports},
 };
@@ -188,7 +188,7 @@ where
     let (network, management) = (environment.network.clone(), environment.management.clone());
     let service = service(environment);
     tasks.block_on(&executor, async move {
-        let reporting = reports.map(|reports| reports.start(&network, management.as_ref()));
+        let reporting = reports.map(|reports| reports.start(&network, management.as_ref())).transpose()?;
         let outcome = service.await;
         if let Some(reporting) = reporting {
             reporting.finish(&outcome).await;
@@ -237,6 +237,7 @@ fn idle(deadline: Option<u64>) -> bool {
             quiet &= deadline.is_none_or(|deadline| network.now() < deadline);
         }
         // After nothing but fast answers no task can have been woken: no need to ask the executor.
+        metrics::sources::count_turn(quiet && drained);
         if quiet && drained {
             platform::wait(next);
         }

@@ -41,7 +41,7 @@
 //! What is not here: threads, files, signals. No unsafe code, no hypervisor, no
 //! protocol above TCP and UDP but DHCP, the resolver's DNS, TLS and HTTP. An image holds what its service uses.
 //!
-//! Reading order: [`run`], [`configuration`], [`network`], [`resolver`], [`connect`], [`tls`], [`http`], [`certificate`], `log`, [`reports`],
+//! Reading order: [`run`], [`configuration`], [`network`], [`resolver`], [`connect`], [`tls`], [`http`], [`certificate`], `log`, [`metrics`], [`reports`],
 //! [`limits`].
 
 pub mod certificate;
@@ -52,6 +52,7 @@ mod event_loop;
 pub mod http;
 pub mod limits;
 mod log;
+pub mod metrics;
 pub mod network;
 pub mod reports;
 pub mod resolver;

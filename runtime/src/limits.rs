@@ -222,6 +222,26 @@ pub const SYSLOG_KEPT_SECONDS: u64 = 5;
 /// Seconds that a collector may take nothing until its connection is given up.
 pub const SYSLOG_PATIENCE_SECONDS: u64 = 60;
 
+/// Seconds between two times that measurements are sent (LM-05 of the family we come from).
+pub const MONITOR_SECONDS: u64 = 10;
+
+/// Seconds that a database may take nothing until its connection is given up; the next measurements are as good.
+pub const MONITOR_PATIENCE_SECONDS: u64 = 5;
+
+/// Bytes of the request for measurements, and seconds that its client may take for all of it.
+pub const SCRAPE_REQUEST_BYTES: usize = 4 * 1024;
+/// See [`SCRAPE_REQUEST_BYTES`].
+pub const SCRAPE_SECONDS: u64 = 10;
+
+/// Clients at a time of the measurements, and of the control port.
+pub const MANAGEMENT_CONNECTIONS: usize = 8;
+
+/// Bytes of a line on the control port. The longest that makes sense is a list of all sources.
+pub const CONTROL_LINE_BYTES: usize = 4 * 1024;
+
+/// Seconds that somebody on the control port may say nothing.
+pub const CONTROL_IDLE_SECONDS: u64 = 120;
+
 /// Milliseconds until a collector is tried again, doubling from the least to the most.
 pub const SYSLOG_PAUSE_LEAST_MS: u64 = 250;
 /// See [`SYSLOG_PAUSE_LEAST_MS`].

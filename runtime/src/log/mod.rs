@@ -18,7 +18,7 @@ mod syslog;
 mod testing;
 mod text;
 
-pub(crate) use collector::{Collector, Facility, Transport};
+pub(crate) use collector::{Collector, Facility, Transport, host_and_port};
 pub(crate) use deliver::{Outlet, drained, over_streams, over_udp};
 pub(crate) use syslog::{Format, Origin};
 
@@ -100,6 +100,18 @@ pub(crate) fn keep_for_collector(origin: Origin, octets: usize) -> Option<&'stat
     let queue = Queue::new(octets).ok()?;
     logger.state().outbox = Some(Outbox { origin, queue, number: 0, told: 0 });
     Some(logger)
+}
+
+/// What was logged since boot.
+pub(crate) fn counts() -> Counts {
+    let Some(logger) = LOGGER.get() else { return Counts::default() };
+    let state = logger.state();
+    let queue = state.outbox.as_ref().map(|outbox| &outbox.queue);
+    Counts {
+        lost: queue.map_or(0, |queue| queue.lost),
+        queued: queue.map_or(0, Queue::unacknowledged),
+        ..state.counts
+    }
 }
 
 impl Logger {

@@ -119,6 +119,36 @@ impl Drop for TcpListener {
     }
 }
 
+/// How many connections there are, by what they wait for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TcpStates {
+    /// All of them.
+    pub flows: usize,
+    /// Those whose handshake is not done.
+    pub half_open: usize,
+    /// Those that wait to be accepted.
+    pub backlog: usize,
+    /// Those in TIME-WAIT.
+    pub time_wait: usize,
+    /// Those that came to a port where somebody listens.
+    pub ports: Vec<(u16, usize)>,
+}
+
+impl Network {
+    /// How many connections there are now. Takes a look at each listener, not at each connection.
+    pub fn tcp_states(&self) -> TcpStates {
+        let stack = self.borrow();
+        let listeners = stack.listeners.iter();
+        TcpStates {
+            flows: stack.flows.len(),
+            half_open: listeners.clone().map(|listening| listening.half_open).sum(),
+            backlog: listeners.clone().map(|listening| listening.queue.len()).sum(),
+            time_wait: stack.time_wait.iter().filter(|id| stack.flows.get(**id).is_some()).count(),
+            ports: listeners.map(|listening| (listening.port, listening.connections)).collect(),
+        }
+    }
+}
+
 impl Stack {
     fn next_listener(&mut self) -> u64 {
         self.listener_count += 1;

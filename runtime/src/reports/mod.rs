@@ -6,14 +6,20 @@
 //! A service chooses what its image is linked with: [`CONSOLE`] for nothing more, [`PLAIN`] for everything without TLS, [`TLS`].
 
 mod logs;
+mod monitor;
+mod scrape;
 
 use crate::{
     Stop,
     configuration::{Argument, Configuration, Error},
-    network::{Network, Settings},
+    connect::NetworkConnector,
+    metrics,
+    network::{Network, Settings, TcpOptions},
 };
 use logs::Logs;
-use std::time::Duration;
+use monitor::Monitor;
+use scrape::{Names, Port};
+use std::{rc::Rc, time::Duration};
 
 /// What an image reports, and by which arguments it is told where to.
 #[derive(Clone, Copy)]
@@ -62,6 +68,8 @@ const PLAIN_ARGUMENTS: &[Argument] = &[
     logs::SYSLOG_FACILITY,
     logs::SYSLOG_SIZE,
     logs::SYSLOG_QUEUE,
+    monitor::MONITOR,
+    scrape::METRICS_PORT,
 ];
 
 const TLS_ARGUMENTS: &[Argument] = &[
@@ -75,6 +83,8 @@ const TLS_ARGUMENTS: &[Argument] = &[
     PLAIN_ARGUMENTS[7],
     PLAIN_ARGUMENTS[8],
     PLAIN_ARGUMENTS[9],
+    PLAIN_ARGUMENTS[10],
+    PLAIN_ARGUMENTS[11],
     logs::SYSLOG_CA,
     logs::SYSLOG_IDENTITY,
 ];
@@ -99,20 +109,40 @@ impl Reports {
         let Some(linked) = self.0 else { return Ok(None) };
         let settings = configuration.take_settings("management-").map_err(Stop::Usage)?;
         let logs = Logs::prepare(configuration, service, name, linked.tls)?;
-        Ok(Some((Prepared { logs }, settings)))
+        let monitor = configuration.take("monitor").map_err(Stop::Usage)?;
+        let port = configuration.take("metrics-port").map_err(Stop::Usage)?;
+        let names = Names { vm: name.to_owned(), service: service.to_owned() };
+        Ok(Some((Prepared { logs, monitor, port, names }, settings)))
     }
 }
 
 /// Reports that are ready to start.
 pub(crate) struct Prepared {
     logs: Option<Logs>,
+    monitor: Option<Monitor>,
+    port: Option<Port>,
+    names: Names,
 }
 
 impl Prepared {
-    /// Starts the tasks. To be called where tasks can be spawned.
-    pub(crate) fn start(self, service: &Network, management: Option<&Network>) -> Reporting {
+    /// Starts the tasks. To be called where tasks can be spawned. Fails if a port that was asked for cannot be had.
+    pub(crate) fn start(self, service: &Network, management: Option<&Network>) -> Result<Reporting, Stop> {
         let network = management.unwrap_or(service);
-        Reporting { logs: self.logs.map(|logs| logs.start(network)) }
+        let networks = [Some(("service", service)), management.map(|network| ("management", network))];
+        let networks = networks.into_iter().flatten().map(|(name, network)| (name, network.clone()));
+        metrics::sources::start(networks.collect());
+        if self.monitor.is_some() || self.port.is_some() {
+            crate::spawn(metrics::sources::watch_lag());
+        }
+        let names = Rc::new(self.names);
+        if let Some(monitor) = self.monitor {
+            let connector = NetworkConnector::new(network, TcpOptions::default());
+            crate::spawn(monitor::run(connector, monitor, names.vm.clone()));
+        }
+        if let Some(port) = self.port {
+            scrape::start(network, port, names)?;
+        }
+        Ok(Reporting { logs: self.logs.map(|logs| logs.start(network)) })
     }
 }
 

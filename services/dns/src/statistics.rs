@@ -48,8 +48,7 @@ impl fmt::Display for Statistics {
             ("limited", self.limited),
             ("slipped", self.slipped),
         ];
-        let codes = CODES.iter().map(|&(code, name)| (name, self.rcodes[code]));
-        for (name, value) in named.into_iter().chain(codes).filter(|(_, value)| *value != 0) {
+        for (name, value) in named.into_iter().chain(self.by_rcode()).filter(|(_, value)| *value != 0) {
             write!(f, ", {name} {value}")?;
         }
         Ok(())
@@ -60,6 +59,11 @@ impl Statistics {
     /// Answers with this response code.
     pub fn with_rcode(&self, rcode: Rcode) -> u64 {
         self.rcodes[rcode as usize]
+    }
+
+    /// Answers by response code, with its name.
+    pub fn by_rcode(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        CODES.iter().map(|&(code, name)| (name, self.rcodes[code]))
     }
 
     pub(crate) fn count(&mut self, rcode: Rcode, truncated: bool) {

@@ -14,6 +14,7 @@ mod connections;
 mod datagrams;
 pub mod encrypted;
 mod git;
+mod measured;
 mod notifications;
 mod replays;
 mod requests;
@@ -225,6 +226,7 @@ async fn run(mut environment: Environment, connected: Option<Connected>) -> Resu
         (connected.follow)(remote, settings, &environment, server.clone()).await?;
     }
     let counted = server.clone();
+    measured::start(&server);
     environment.also_count(move || counted.borrow().authority.statistics().to_string());
     environment.network.respond(PORT, Box::new(Datagrams::new(server.clone())))?;
     start(&server, &environment)?;
