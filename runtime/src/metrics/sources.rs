@@ -98,7 +98,6 @@ pub(crate) fn start(networks: Vec<(&'static str, Network)>) {
             samples.gauges(name, help, "network", &values);
         };
         gauges("flows", "Connections in any state.", |states| states.flows);
-        gauges("half_open", "Connections whose handshake is not done.", |states| states.half_open);
         gauges("backlog", "Connections that wait to be accepted.", |states| states.backlog);
         gauges("time_wait", "Connections in TIME-WAIT.", |states| states.time_wait);
         let ports: Vec<_> = states

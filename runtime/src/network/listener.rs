@@ -124,8 +124,6 @@ impl Drop for TcpListener {
 pub struct TcpStates {
     /// All of them.
     pub flows: usize,
-    /// Those whose handshake is not done.
-    pub half_open: usize,
     /// Those that wait to be accepted.
     pub backlog: usize,
     /// Those in TIME-WAIT.
@@ -141,7 +139,6 @@ impl Network {
         let listeners = stack.listeners.iter();
         TcpStates {
             flows: stack.flows.len(),
-            half_open: listeners.clone().map(|listening| listening.half_open).sum(),
             backlog: listeners.clone().map(|listening| listening.queue.len()).sum(),
             time_wait: stack.time_wait.iter().filter(|id| stack.flows.get(**id).is_some()).count(),
             ports: listeners.map(|listening| (listening.port, listening.connections)).collect(),
