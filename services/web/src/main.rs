@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    runtime::run("web", web::service::arguments(), web::service::serve)
+    runtime::run_reporting("web", web::service::arguments(), runtime::reports::TLS, web::service::serve)
 }

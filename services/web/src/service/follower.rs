@@ -25,12 +25,11 @@ use tokio::{
 };
 
 /// How a repository is followed.
-#[derive(Clone, Debug)]
 pub struct Options {
     /// What of it is served.
     pub settings: Rc<Settings>,
-    /// Commits of history that are fetched; all if `None`.
-    pub depth: Option<u32>,
+    /// How much of it is fetched, and whose commits are taken.
+    pub store: store::Options,
     /// Between two looks at the remote.
     pub poll: Duration,
     /// How long to wait for it at the start.
@@ -93,9 +92,8 @@ pub async fn follow<C: Connect + Clone>(
 async fn clone<C: Connect + Clone>(remote: Remote<C>, options: &Options) -> Result<Store<C>, Stop> {
     let start = Instant::now();
     let mut pause = 1;
-    let settings = store::Options { depth: options.depth, ..store::Options::default() };
     loop {
-        let error = match Store::clone(remote.clone(), settings).await {
+        let error = match Store::clone(remote.clone(), options.store.clone()).await {
             Ok(store) => {
                 let milliseconds = start.elapsed().as_millis();
                 info!("{}: branch {}, cloned in {milliseconds} ms", store.remote().location, store.branch());

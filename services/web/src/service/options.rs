@@ -85,7 +85,9 @@ const OWN: &[Argument] = &[
 /// All arguments of this service.
 pub fn arguments() -> &'static [Argument] {
     static ALL: OnceLock<Vec<Argument>> = OnceLock::new();
-    ALL.get_or_init(|| store::remote::ARGUMENTS.iter().chain(OWN).copied().collect())
+    // Nothing is pushed, so nothing is signed.
+    let remote = store::remote::ARGUMENTS.iter().filter(|argument| argument.name != "signing-key");
+    ALL.get_or_init(|| remote.chain(OWN).copied().collect())
 }
 
 /// As they were given.
@@ -96,6 +98,7 @@ pub struct Options {
     ssh_key: Option<Secret>,
     ssh_host_key: Option<String>,
     tls_ca: Option<String>,
+    allowed_signers: Option<String>,
     depth: Option<u32>,
     root: Option<String>,
     #[serde(default)]
@@ -179,16 +182,20 @@ impl Options {
         }
         let root = self.root.as_deref().unwrap_or_default().trim_matches('/').as_bytes().to_vec();
         let settings = Settings { root, by_host: self.host_directories, mime_types };
+        let remote = Arguments {
+            remote: self.remote,
+            ssh_key: self.ssh_key,
+            ssh_host_key: self.ssh_host_key,
+            tls_ca: self.tls_ca,
+            allowed_signers: self.allowed_signers,
+            ..Arguments::default()
+        };
+        let store = store::Options { depth: self.depth, ..remote.options().map_err(Stop::Usage)? };
         Ok(Checked {
-            remote: Arguments {
-                remote: self.remote,
-                ssh_key: self.ssh_key,
-                ssh_host_key: self.ssh_host_key,
-                tls_ca: self.tls_ca,
-            },
+            remote,
             follow: follower::Options {
                 settings: Rc::new(settings),
-                depth: self.depth,
+                store,
                 poll: Duration::from_secs(poll),
                 start_timeout: self.start_timeout.map(Duration::from_secs),
             },
