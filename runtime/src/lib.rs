@@ -41,9 +41,10 @@
 //! What is not here: threads, files, signals. No unsafe code, no hypervisor, no
 //! protocol above TCP and UDP but DHCP, the resolver's DNS, TLS and HTTP. An image holds what its service uses.
 //!
-//! Reading order: [`run`], [`configuration`], [`network`], [`resolver`], [`connect`], [`tls`], [`http`], [`certificate`], `log`, [`metrics`], [`reports`],
+//! Reading order: [`run`], [`configuration`], [`network`], [`resolver`], [`connect`], [`tls`], [`http`], [`certificate`], [`acme`], `log`, [`metrics`], [`reports`],
 //! [`limits`].
 
+pub mod acme;
 pub mod certificate;
 pub mod configuration;
 pub mod connect;

@@ -119,8 +119,8 @@ pub const RESOLVER_NEGATIVE_SECONDS: u32 = 900;
 /// retransmission of each; beyond it the connection is dropped.
 pub const TLS_HANDSHAKE_SECONDS: u64 = 15;
 
-/// TLS sessions that are remembered, so that a peer who comes again is spared signatures; as client and as server each. Beyond
-/// it the oldest is forgotten. About 2 KiB each.
+/// TLS sessions that a client remembers, so that it is spared signatures when it comes again. Beyond it the oldest is forgotten.
+/// About 2 KiB each. A server's sessions are in its clients' hands.
 pub const TLS_SESSIONS: usize = 64;
 
 /// Certificates of a server's own chain.
@@ -160,14 +160,43 @@ pub const HTTP_WINDOW_BYTES: u32 = 128 * 1024;
 /// Octets of a seed at least: 128 bits, if they are digits of base64 drawn at random.
 pub const SEED_OCTETS: usize = 22;
 
+/// Certificates of a service, by the names that clients ask for. About 8 KiB each.
+pub const CERTIFICATES: usize = 64;
+
+/// Octets of a certificate that is looked into: an ordinary one has 1 to 2 KiB.
+pub const CERTIFICATE_OCTETS: usize = 16 * 1024;
+
 /// Host names of a certificate (Let's Encrypt has 100 at most; each is validated by itself).
 pub const CERTIFICATE_NAMES: usize = 32;
 
 /// Seconds between two looks for a first certificate. Whoever issues it takes about as long.
 pub const CERTIFICATE_WAIT_SECONDS: u64 = 10;
 
-/// Seconds between two looks for a renewed certificate. It is renewed days before it has to be.
-pub const CERTIFICATE_RENEWAL_SECONDS: u64 = 3_600;
+/// Octets of an answer of an ACME authority: a chain of eight RSA certificates has about 16 KiB.
+pub const ACME_ANSWER_OCTETS: usize = 256 * 1024;
+
+/// Seconds until an authority must have validated the names, and then until it must have issued. Let's Encrypt takes some
+/// ten.
+pub const ACME_ORDER_SECONDS: u64 = 120;
+
+/// Seconds that everything about one certificate may take, with the time that proofs take to be seen (an hour at most).
+pub const ACME_TASK_SECONDS: u64 = 3_600 + 4 * ACME_ORDER_SECONDS;
+
+/// Seconds that an authority may tell us to wait while an order is under way; if it wants more the order fails.
+pub const ACME_WAIT_SECONDS_ORDER: u64 = 3_600;
+
+/// Seconds that an authority may tell us to wait until another attempt: Let's Encrypt's limits are by the week.
+pub const ACME_WAIT_SECONDS: u64 = 7 * 24 * 3_600;
+
+/// Seconds until another attempt where there is no certificate; doubled with each. Let's Encrypt allows five failed
+/// validations of a name an hour: these are 2, 4, 8, 16 and 32 minutes.
+pub const ACME_ATTEMPT_SECONDS: u64 = 120;
+
+/// The same, at most.
+pub const ACME_ATTEMPT_SECONDS_MOST: u64 = 24 * 3_600;
+
+/// Seconds between two looks at the clock, which the host may set: a certificate is renewed that late at most.
+pub const ACME_LOOK_SECONDS: u64 = 3_600;
 
 /// Boot arguments.
 pub const ARGUMENTS: usize = 256;
@@ -254,3 +283,5 @@ const _: () = assert!(REASSEMBLED_BYTES <= 65_535 && TIME_WAIT <= FLOWS);
 const _: () = assert!(FIRST_RECEIVE_BYTES <= RECEIVE_BYTES_MAX && RECEIVE_BYTES_MAX <= u16::MAX as usize);
 const _: () = assert!(RESOLVER_QUERIES < UDP_SOCKETS);
 const _: () = assert!(ERROR_BURST <= ERRORS_PER_SECOND);
+const _: () =
+    assert!(ACME_ATTEMPT_SECONDS < ACME_ATTEMPT_SECONDS_MOST && ACME_WAIT_SECONDS_ORDER <= ACME_WAIT_SECONDS);

@@ -2,21 +2,23 @@
 //!
 //! ```text
 //!     Connect ─► TlsConnector ─► TlsStream        Trust: the web's authorities │ authorities of one's own │ fingerprints
-//!     accepted stream ─► TlsAcceptor ─► TlsStream  Identity: certificate chain and key; replaced while serving
+//!     accepted stream ─► TlsAcceptor ─► TlsStream  Identity: certificate chain and key, by name; replaced while serving
 //! ```
 //! [`TlsConnector`] is itself a [`Connect`](crate::connect::Connect): what speaks over TCP speaks over TLS.
 //!
-//! Time is the wall clock of the host, by which certificates begin and end. Not here: client certificates, revocation lists,
+//! Time is the wall clock of the host, by which certificates begin and end. Not here: a client's own certificate, revocation lists,
 //! early data (a peer could repeat it), secrets in a log.
 
 mod client;
 mod given;
 mod server;
+mod shown;
 mod trust;
 
 pub use client::TlsConnector;
 pub use rustls::pki_types;
-pub use server::{BadIdentity, Identity, TlsAcceptor};
+pub use server::{BadIdentity, Clients, Identity, TlsAcceptor};
+pub(crate) use shown::Shown;
 pub use trust::{BadTrust, Trust};
 
 use rustls::crypto::CryptoProvider;

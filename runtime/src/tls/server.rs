@@ -1,27 +1,31 @@
 //! The server's end: who we are, and handshakes with whoever connects.
 
-use super::{TlsStream, explain, provider};
-use crate::limits::{TLS_CHAIN, TLS_HANDSHAKE_SECONDS, TLS_SESSIONS};
+use super::{
+    TlsStream, Trust, explain, provider,
+    shown::{ACME_TLS_1, Shown},
+};
+use crate::limits::{TLS_CHAIN, TLS_HANDSHAKE_SECONDS};
 use rustls::{
     ServerConfig,
+    crypto::ring::Ticketer,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-    server::{ClientHello, ResolvesServerCert, ServerSessionMemoryCache},
+    server::NoServerSessionStorage,
     sign::CertifiedKey,
 };
 use std::{
     fmt,
     io::{self, ErrorKind},
-    sync::{Arc, PoisonError, RwLock},
+    sync::Arc,
     time::Duration,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     time::timeout,
 };
 
 /// What a server proves itself with: its certificate, those between it and an authority, and its key.
 #[derive(Clone)]
-pub struct Identity(Arc<CertifiedKey>);
+pub struct Identity(pub(super) Arc<CertifiedKey>);
 
 /// Why there is no identity; all are the configuration's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +36,8 @@ pub enum BadIdentity {
     NoKey,
     /// The key is not that of the certificate.
     OtherKey,
+    /// One of several certificates has no host names that can be read, so that nobody could be shown it.
+    NoNames,
 }
 
 impl fmt::Display for BadIdentity {
@@ -42,6 +48,7 @@ impl fmt::Display for BadIdentity {
                 f.write_str("there is no private key (ECDSA P-256 or P-384, Ed25519, RSA from 2048 bits)")
             }
             Self::OtherKey => f.write_str("the private key is not the certificate's"),
+            Self::NoNames => f.write_str("one of the certificates is for no host name"),
         }
     }
 }
@@ -64,10 +71,18 @@ impl Identity {
         if chain.is_empty() || chain.len() > TLS_CHAIN {
             return Err(BadIdentity::NoChain);
         }
+        let identity = Self::unchecked(chain, key)?;
+        identity.0.keys_match().map_err(|_| BadIdentity::OtherKey)?;
+        Ok(identity)
+    }
+
+    /// From a certificate that was made right here, perhaps with extensions that rustls would refuse.
+    pub(crate) fn unchecked(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Self, BadIdentity> {
         let key = provider().key_provider.load_private_key(key).map_err(|_| BadIdentity::NoKey)?;
-        let certified = CertifiedKey::new(chain, key);
-        certified.keys_match().map_err(|_| BadIdentity::OtherKey)?;
-        Ok(Self(Arc::new(certified)))
+        Ok(Self(Arc::new(CertifiedKey::new(chain, key))))
     }
 
     /// As rustls has it.
@@ -87,53 +102,84 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// Accepts TLS connections. Clones share the identity: replaced in one, it is replaced in all.
+/// Whether clients show certificates.
+#[derive(Clone, Debug)]
+pub enum Clients {
+    /// They are not asked for one.
+    Nobody,
+    /// They are asked; whoever shows one has to be trusted.
+    Allowed(Trust),
+    /// Only those are served who show one that is trusted.
+    Required(Trust),
+}
+
+/// Accepts TLS connections. Clones share what is shown: replaced in one, it is replaced in all.
 #[derive(Clone)]
 pub struct TlsAcceptor {
     tls: tokio_rustls::TlsAcceptor,
     shown: Arc<Shown>,
 }
 
-/// The identity that is shown at the moment.
-struct Shown(RwLock<Identity>);
-
 impl TlsAcceptor {
     /// Shows `identity`, and agrees on one of `protocols` (ALPN), the preferred first.
     pub fn new(identity: Identity, protocols: &[&[u8]]) -> Self {
-        let shown = Arc::new(Shown(RwLock::new(identity)));
-        let mut config = ServerConfig::builder_with_provider(provider())
+        let shown = Arc::new(Shown::default());
+        shown.show(identity);
+        Self::showing(shown, protocols, &Clients::Nobody)
+    }
+
+    /// Shows what `shown` has at the moment of each handshake.
+    pub(crate) fn showing(shown: Arc<Shown>, protocols: &[&[u8]], clients: &Clients) -> Self {
+        let builder = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(rustls::DEFAULT_VERSIONS)
-            .expect("ring has suites for both versions")
-            .with_no_client_auth()
-            .with_cert_resolver(shown.clone());
+            .expect("ring has suites for both versions");
+        let builder = match clients {
+            Clients::Nobody => builder.with_no_client_auth(),
+            Clients::Allowed(trust) => builder.with_client_cert_verifier(trust.client_verifier(false)),
+            Clients::Required(trust) => builder.with_client_cert_verifier(trust.client_verifier(true)),
+        };
+        let mut config = builder.with_cert_resolver(shown.clone());
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-        config.session_storage = ServerSessionMemoryCache::new(TLS_SESSIONS);
+        if !protocols.is_empty() {
+            // Behind all others: whoever speaks one of ours gets it.
+            config.alpn_protocols.push(ACME_TLS_1.to_vec());
+        }
+        // Sessions are in the clients' hands, encrypted (RFC 8446 §4.6.1), with another key every six hours, which only this
+        // acceptor has: a session without a client's certificate is of no use where one is required.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        match Ticketer::new() {
+            Ok(ticketer) => config.ticketer = ticketer,
+            Err(error) => log::warn!("TLS sessions cannot be resumed: {error}"),
+        }
         Self { tls: Arc::new(config).into(), shown }
     }
 
     /// Shows another identity from the next handshake on. Connections that there are go on.
     pub fn replace(&self, identity: Identity) {
-        *self.shown.0.write().unwrap_or_else(PoisonError::into_inner) = identity;
+        self.shown.show(identity);
     }
 
-    /// Shakes hands on an accepted stream. The time is limited. An error is the client's fault: count it, do not log it.
+    /// For who drives rustls alone. A connection whose protocol is then `acme-tls/1` is to be ended (RFC 8737 §3).
+    pub fn config(&self) -> &Arc<ServerConfig> {
+        self.tls.config()
+    }
+
+    /// Shakes hands on an accepted stream. The time is limited. An error is the client's fault: count it, do not log it. A
+    /// validation of TLS-ALPN-01 ends here too, with [`ErrorKind::ConnectionAborted`].
     pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) -> io::Result<TlsStream<S>> {
-        match timeout(Duration::from_secs(TLS_HANDSHAKE_SECONDS), self.tls.accept(stream)).await {
+        let handshake = async {
+            let mut stream = self.tls.accept(stream).await?;
+            if stream.get_ref().1.alpn_protocol() == Some(ACME_TLS_1) {
+                // RFC 8737 §3: nothing is said beyond the handshake.
+                stream.shutdown().await?;
+                return Err(io::Error::from(ErrorKind::ConnectionAborted));
+            }
+            Ok(stream)
+        };
+        match timeout(Duration::from_secs(TLS_HANDSHAKE_SECONDS), handshake).await {
             Ok(Ok(stream)) => Ok(stream.into()),
             Ok(Err(error)) => Err(io::Error::new(error.kind(), explain(&error))),
             Err(_) => Err(ErrorKind::TimedOut.into()),
         }
-    }
-}
-
-impl ResolvesServerCert for Shown {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.read().unwrap_or_else(PoisonError::into_inner).0.clone())
-    }
-}
-
-impl fmt::Debug for Shown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Shown")
     }
 }

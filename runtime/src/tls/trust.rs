@@ -4,14 +4,17 @@ use super::provider;
 use crate::limits::TRUST_ANCHORS;
 use ring::digest::{SHA256, digest};
 use rustls::{
-    CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme,
     client::{
         WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
-    server::ParsedCertificate,
+    server::{
+        ParsedCertificate, WebPkiClientVerifier,
+        danger::{ClientCertVerified, ClientCertVerifier},
+    },
 };
 use std::{fmt, sync::Arc};
 
@@ -124,6 +127,15 @@ impl Trust {
         let authorities = WebPkiServerVerifier::builder_with_provider(anchors, provider.clone()).build().ok();
         Arc::new(Verifier { authorities, fingerprints: self.fingerprints.clone(), provider })
     }
+
+    /// What rustls asks about a client's certificate.
+    pub(super) fn client_verifier(&self, is_required: bool) -> Arc<dyn ClientCertVerifier> {
+        let provider = provider();
+        let anchors = Arc::new(self.anchors.clone());
+        let authorities = WebPkiClientVerifier::builder_with_provider(anchors, provider.clone()).build().ok();
+        let pinned = Verifier { authorities: None, fingerprints: self.fingerprints.clone(), provider };
+        Arc::new(ClientVerifier { authorities, pinned, is_required })
+    }
 }
 
 fn parse_fingerprint(digits: &str) -> Option<Fingerprint> {
@@ -206,6 +218,62 @@ impl ServerCertVerifier for Verifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// The same for the certificates of clients, whose names are not looked at.
+#[derive(Debug)]
+struct ClientVerifier {
+    authorities: Option<Arc<dyn ClientCertVerifier>>,
+    pinned: Verifier,
+    is_required: bool,
+}
+
+impl ClientCertVerifier for ClientVerifier {
+    fn client_auth_mandatory(&self) -> bool {
+        self.is_required
+    }
+
+    /// None is named, since pinned certificates have any issuer: a client shows what it has (RFC 8446 §4.2.4).
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        if self.pinned.is_pinned(certificate) {
+            return Ok(ClientCertVerified::assertion());
+        }
+        match &self.authorities {
+            Some(authorities) => authorities.verify_client_cert(certificate, intermediates, now),
+            None => Err(CertificateError::ApplicationVerificationFailure.into()),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.pinned.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.pinned.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.pinned.supported_verify_schemes()
     }
 }
 

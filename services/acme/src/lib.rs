@@ -15,18 +15,17 @@
 //! | 3 | 0 | 0 | the certificate (DER) |
 //! | 0 | 0 | 0 | a certificate between it and the authority (DER) |
 //!
-//! Services find their certificate there: [`Published`] is a [`runtime::certificate::Source`]. This service keeps nothing but
+//! Services find their certificate there: [`Published`] is a [`runtime::certificate::Zone`]. This service keeps nothing but
 //! what it is told at the start; its account's key comes from a seed.
 //!
 //! [`tlsa`] and [`plan`] are pure: records and a time in, what is to be done out.
 //!
-//! Reading order: [`tlsa`], [`plan`], [`primary`], [`order`], [`service`].
+//! Reading order: [`tlsa`], [`plan`], [`primary`], [`proofs`], [`service`].
 
-mod http;
 pub mod limits;
-pub mod order;
 pub mod plan;
 pub mod primary;
+pub mod proofs;
 mod published;
 pub mod service;
 pub mod tlsa;

@@ -18,16 +18,6 @@ pub const REQUESTS: usize = 1_000;
 /// Certificates between ours and the authority's.
 pub const INTERMEDIATES: usize = 7;
 
-/// Octets of an answer of the ACME authority: a chain of eight RSA certificates has about 16 KiB.
-pub const ANSWER_OCTETS: usize = 256 * 1024;
-
-/// Seconds until the authority must have validated the names, and then until it must have issued. Let's Encrypt takes some
-/// ten.
-pub const ORDER_SECONDS: u64 = 120;
-
-/// Seconds that everything about one certificate may take, the wait for other name servers not counted.
-pub const TASK_SECONDS: u64 = 600;
-
 /// Seconds that a record of a challenge is given to reach all name servers, if nothing else is said.
 pub const PROPAGATION_SECONDS: u64 = 10;
 
@@ -68,5 +58,4 @@ pub const REQUEST_TTL: u32 = 600;
 /// Seconds that others may keep the record of a challenge, which is another each time.
 pub const CHALLENGE_TTL: u32 = 10;
 
-const _: () = assert!(2 * ORDER_SECONDS < TASK_SECONDS);
 const _: () = assert!(FAILED_SECONDS <= FAILED_SECONDS_MOST && ROUND_SECONDS_LEAST < RETRY_SECONDS);

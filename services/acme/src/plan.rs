@@ -152,7 +152,7 @@ fn task(zone: &str, host: &str, found: Vec<Record>, now: u64) -> Result<Found, S
     }
     let outcome = match certificates[..] {
         [] => Err(Reason::Missing),
-        [der] => match tlsa::read_certificate(der) {
+        [der] => match Issued::read(der) {
             Ok(issued) => due(&request, &issued, now),
             Err(_) => Err(Reason::Unreadable),
         },

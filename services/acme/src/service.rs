@@ -5,13 +5,15 @@ use crate::{
         FAILED_SECONDS, FAILED_SECONDS_MOST, NOTIFY_OCTETS, NOTIFY_SECONDS, PROPAGATION_SECONDS,
         PROPAGATION_SECONDS_MOST, RETRY_SECONDS, ROUND_SECONDS, ROUND_SECONDS_LEAST,
     },
-    order::{self, Authority},
     plan::{self, Task},
     primary::{self, Primary},
+    proofs::AtPrimary,
+    tlsa::{self, Request},
 };
 use log::{info, warn};
 use runtime::{
     Argument, Environment, Stop,
+    acme::{self, Account, Authority, Order},
     certificate::{Key, Seed},
     connect::{Connect, NetworkConnector},
     http::Client,
@@ -240,7 +242,7 @@ pub enum RoundError {
     /// The zone cannot be had.
     Primary(primary::Error),
     /// There is no account.
-    Authority(order::Error),
+    Authority(acme::Error),
 }
 
 impl fmt::Display for RoundError {
@@ -283,35 +285,44 @@ impl<C: Connect + Clone + 'static> Issuer<C> {
     /// Orders a certificate and writes it. Whether it is done; an error only if nothing else can be done either.
     async fn served(&mut self, task: &Task) -> Result<bool, RoundError> {
         if self.authority.is_none() {
-            let open = Authority::open(self.client.clone(), &self.url, &self.key, self.email.as_deref());
+            let account = Account { url: &self.url, key: &self.key, email: self.email.as_deref() };
+            let open = Authority::open(self.client.clone(), &account);
             self.authority = Some(open.await.map_err(RoundError::Authority)?);
         }
         let Some(authority) = &self.authority else { return Ok(false) };
         info!("{}: {}, ordering one for {}", task.host, task.reason, task.names.join(", "));
-        let outcome = match authority.issue(task, &self.primary, self.propagation).await {
-            Ok(chain) => {
-                let publication = order::publication(task, &chain, self.primary.zone());
-                self.primary.update(&publication).await.map(|()| chain.until).map_err(order::Error::from)
-            }
-            Err(error) => Err(error),
-        };
-        match outcome {
+        match self.issued(authority, task).await {
             Ok(until) => {
                 let hours = until.saturating_sub(dns::client::unix_seconds()) / 3_600;
                 info!("{}: has a certificate for {hours} h", task.host);
                 self.failed.remove(&task.host);
                 Ok(true)
             }
-            Err(error) => {
+            Err(reason) => {
+                let told = authority.told_to_wait().unwrap_or_default();
                 let wait =
                     self.failed.get(&task.host).map_or(FAILED_SECONDS, |failed| 2 * failed.wait.as_secs());
-                let wait = Duration::from_secs(wait.min(FAILED_SECONDS_MOST));
-                warn!("{}: no certificate, next try in {} s: {error}", task.host, wait.as_secs());
+                let wait = Duration::from_secs(wait.min(FAILED_SECONDS_MOST)).max(told);
+                warn!("{}: no certificate, next try in {} s: {reason}", task.host, wait.as_secs());
                 let failed = Failed { request: task.request.clone(), wait, until: Instant::now() + wait };
                 self.failed.insert(task.host.clone(), failed);
                 Ok(false)
             }
         }
+    }
+
+    /// When the certificate ends that was issued and written, in seconds since 1970.
+    async fn issued(&self, authority: &Authority, task: &Task) -> Result<u64, String> {
+        let Request { key, .. } =
+            tlsa::read_request(&task.request).map_err(|_| "the request is unreadable")?;
+        let order =
+            Order { names: &task.names, request: &task.request, key: &key, profile: None, replaces: None };
+        let prover = AtPrimary { primary: &self.primary, propagation: self.propagation };
+        let chain = authority.issue(&order, &prover).await.map_err(|error| error.to_string())?;
+        let zone = self.primary.zone();
+        let publication = tlsa::publication(zone, &task.owner, &task.found, &chain.certificates);
+        self.primary.update(&publication).await.map_err(|error| error.to_string())?;
+        Ok(chain.issued.until)
     }
 }
 

@@ -1,11 +1,13 @@
 //! What stands at `_letsencrypt._tcp.HOST`: requests and certificates in TLSA records, and what is in those.
 
-use crate::limits::{DER_OCTETS, INTERMEDIATES};
-use dns::{Record, RecordType, to_text};
+use crate::limits::{DER_OCTETS, INTERMEDIATES, REQUEST_TTL};
+use dns::{Record, RecordType, to_text, update};
+pub use runtime::certificate::{Issued, Unreadable};
+use runtime::{certificate, tls::pki_types::CertificateDer};
 use x509_cert::{
     Certificate,
     der::{Decode, Encode, oid::AssociatedOid},
-    ext::pkix::{SubjectAltName, name::GeneralName},
+    ext::pkix::SubjectAltName,
     request::{CertReq, ExtensionReq},
     spki::ObjectIdentifier,
 };
@@ -76,16 +78,39 @@ fn record(owner: &[u8], start: [u8; 3], der: &[u8], ttl: u32) -> Record {
     Record { owner: owner.to_vec(), rtype: TLSA, ttl, data: [&start, der].concat() }
 }
 
+/// The update that puts a chain where `found` stands, if all of that is still there.
+pub fn publication(
+    zone: &[u8],
+    owner: &[u8],
+    found: &[Record],
+    chain: &[CertificateDer<'_>],
+) -> update::Request {
+    let mut request = update::Request::new(zone);
+    for record in found {
+        request.if_is(record.clone());
+    }
+    for record in found {
+        if matches!(content(record), Content::Certificate(_) | Content::Intermediate(_)) {
+            request.remove(record.clone());
+        }
+    }
+    // RFC 2181 §5.2: all records of a set have the same.
+    let ttl = found.first().map_or(REQUEST_TTL, |record| record.ttl);
+    for (number, der) in chain.iter().enumerate() {
+        request.add(match number {
+            0 => certificate_record(owner, der, ttl),
+            _ => intermediate_record(owner, der, ttl),
+        });
+    }
+    request
+}
+
 /// A host's name in lower case, without the final dot, as certificates have it.
 pub fn host_text(wire: &[u8]) -> String {
     let mut text = to_text(&wire.to_ascii_lowercase());
     text.pop();
     text
 }
-
-/// Why octets are no request or certificate that we could do anything with: whoever put them there is to look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unreadable;
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,19 +119,6 @@ pub struct Request {
     pub key: Vec<u8>,
     /// Host names in lower case, sorted; perhaps with `*` as the first label.
     pub names: Vec<String>,
-}
-
-/// What a certificate says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Issued {
-    /// The public key, in DER.
-    pub key: Vec<u8>,
-    /// Host names in lower case, sorted.
-    pub names: Vec<String>,
-    /// From when on it is valid, in seconds since 1970.
-    pub from: u64,
-    /// Until when.
-    pub until: u64,
 }
 
 /// Reads a request. Its signature is checked by the authority.
@@ -121,25 +133,13 @@ pub fn read_request(der: &[u8]) -> Result<Request, Unreadable> {
             let ExtensionReq(extensions) = value.decode_as().map_err(|_| Unreadable)?;
             for extension in extensions.iter().filter(|extension| extension.extn_id == SubjectAltName::OID) {
                 let found = SubjectAltName::from_der(extension.extn_value.as_bytes());
-                names.extend(host_names(&found.map_err(|_| Unreadable)?)?);
+                names.extend(certificate::host_names(&found.map_err(|_| Unreadable)?)?);
             }
         }
     }
-    Ok(Request { key: request.public_key.to_der().map_err(|_| Unreadable)?, names: sorted(names) })
-}
-
-/// Reads a certificate.
-pub fn read_certificate(der: &[u8]) -> Result<Issued, Unreadable> {
-    let certificate = Certificate::from_der(bounded(der)?).map_err(|_| Unreadable)?;
-    let certificate = certificate.tbs_certificate();
-    let names = certificate.get_extension::<SubjectAltName>().map_err(|_| Unreadable)?;
-    let names = names.map_or(Ok(Vec::new()), |(_, names)| host_names(&names))?;
-    let validity = certificate.validity();
-    Ok(Issued {
-        key: certificate.subject_public_key_info().to_der().map_err(|_| Unreadable)?,
-        names: sorted(names),
-        from: validity.not_before.to_unix_duration().as_secs(),
-        until: validity.not_after.to_unix_duration().as_secs(),
+    Ok(Request {
+        key: request.public_key.to_der().map_err(|_| Unreadable)?,
+        names: certificate::sorted(names),
     })
 }
 
@@ -166,22 +166,6 @@ pub fn chain<'r>(certificate: &'r [u8], intermediates: &[&'r [u8]]) -> Vec<&'r [
 
 fn bounded(der: &[u8]) -> Result<&[u8], Unreadable> {
     if der.len() > DER_OCTETS { Err(Unreadable) } else { Ok(der) }
-}
-
-/// The host names; a request for anything else is none that we could have validated.
-fn host_names(names: &SubjectAltName) -> Result<Vec<String>, Unreadable> {
-    let name = |name: &GeneralName| match name {
-        GeneralName::DnsName(name) => Ok(name.as_str().to_owned()),
-        _ => Err(Unreadable),
-    };
-    names.0.iter().map(name).collect()
-}
-
-fn sorted(mut names: Vec<String>) -> Vec<String> {
-    names.iter_mut().for_each(|name| name.make_ascii_lowercase());
-    names.sort();
-    names.dedup();
-    names
 }
 
 #[cfg(test)]
@@ -229,7 +213,7 @@ mod tests {
         let mut params = params(None, &["b.example", "a.example"]);
         params.not_before = rcgen::date_time_ymd(2026, 1, 1);
         params.not_after = rcgen::date_time_ymd(2026, 4, 1);
-        let read = read_certificate(params.self_signed(&key).unwrap().der()).unwrap();
+        let read = Issued::read(params.self_signed(&key).unwrap().der()).unwrap();
         assert_eq!(read.names, ["a.example", "b.example"]);
         assert_eq!((read.from, read.until), (1_767_225_600, 1_775_001_600));
         assert_eq!(read.key, key.subject_public_key_info());
@@ -244,7 +228,7 @@ mod tests {
             assert_eq!(read_request(&request[..length]), Err(Unreadable), "{length}");
             let mut damaged = request.clone();
             damaged[length] ^= 0xff;
-            let _ = (read_request(&damaged), read_certificate(&damaged));
+            let _ = (read_request(&damaged), Issued::read(&damaged));
         }
         assert_eq!(read_request(&vec![0x30; DER_OCTETS + 1]), Err(Unreadable));
     }

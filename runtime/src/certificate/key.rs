@@ -1,22 +1,14 @@
-//! A service's own certificate: the key from a seed, a request, and whoever turns requests into certificates.
-//!
-//! ```text
-//! seed + purpose ─► Key ─┬─► request (PKCS #10) ─► Source ─► certificate chain ─► Identity ─► TlsAcceptor
-//!                        └─────────────────────────────────────────────────────────┘
-//! ```
-//! An image keeps nothing. From its seed it has the same key after each start, so the certificate that was issued before
-//! fits it still and nobody has to issue another.
+//! Keys from a seed: an image keeps nothing, and has the same keys after each start.
 
 use crate::{
-    limits::{CERTIFICATE_NAMES, CERTIFICATE_RENEWAL_SECONDS, CERTIFICATE_WAIT_SECONDS, SEED_OCTETS},
-    tls::{BadIdentity, Identity, TlsAcceptor, pki_types::CertificateDer},
+    limits::{CERTIFICATE_NAMES, SEED_OCTETS},
+    tls::{BadIdentity, Identity, pki_types::CertificateDer},
 };
 use p256::elliptic_curve::sec1::ToSec1Point;
-use rcgen::{CertificateParams, DistinguishedName, KeyPair, PKCS_ECDSA_P256_SHA256};
+use rcgen::{CertificateParams, DistinguishedName, KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData};
 use ring::hkdf;
 use rustls::pki_types::PrivatePkcs8KeyDer;
-use std::{fmt, future::Future, time::Duration};
-use tokio::time::sleep;
+use std::fmt;
 
 /// What keys are derived from. It is a secret: no log shows it.
 #[derive(serde::Deserialize)]
@@ -96,6 +88,11 @@ impl Key {
         self.pkcs8.clone().into()
     }
 
+    /// The public key, in DER (RFC 5280 §4.1.2.7).
+    pub fn public(&self) -> Vec<u8> {
+        self.pair.subject_public_key_info()
+    }
+
     /// A request for a certificate for these host names (RFC 2986).
     pub fn request(&self, names: &[String]) -> Result<Vec<u8>, BadNames> {
         if names.is_empty() || names.len() > CERTIFICATE_NAMES {
@@ -131,65 +128,9 @@ impl fmt::Display for BadNames {
 
 impl std::error::Error for BadNames {}
 
-/// Whoever has certificates issued: services/acme, by way of the DNS.
-pub trait Source {
-    /// Sees to it that `request` is known to whoever issues, and tells the chains that were issued, if there are any.
-    /// The time is limited. An error says in one line what went wrong; it is asked again later.
-    fn exchange(&self, request: &[u8]) -> impl Future<Output = Result<Vec<CertificateDer<'static>>, String>>;
-}
-
-/// Waits until there is a certificate for `names` with `key`. Fails only if the names cannot be.
-pub async fn obtain(source: &impl Source, key: &Key, names: &[String]) -> Result<Identity, BadNames> {
-    let request = key.request(names)?;
-    let mut told = String::new();
-    loop {
-        let reason = match source.exchange(&request).await {
-            Ok(chain) if chain.is_empty() => "nobody has issued it yet".to_owned(),
-            Ok(chain) => match key.identity(chain) {
-                Ok(identity) => return Ok(identity),
-                // That of the key before: it is replaced once the request is seen.
-                Err(error) => error.to_string(),
-            },
-            Err(reason) => reason,
-        };
-        if reason != told {
-            log::info!("no certificate for {} yet: {reason}", names.join(", "));
-            told = reason;
-        }
-        sleep(Duration::from_secs(CERTIFICATE_WAIT_SECONDS)).await;
-    }
-}
-
-/// Shows each certificate that follows, for ever.
-pub async fn keep(
-    acceptor: TlsAcceptor,
-    source: impl Source,
-    key: Key,
-    names: Vec<String>,
-    mut shown: Identity,
-) -> Result<(), BadNames> {
-    let request = key.request(&names)?;
-    loop {
-        sleep(Duration::from_secs(CERTIFICATE_RENEWAL_SECONDS)).await;
-        match source.exchange(&request).await.map(|chain| key.identity(chain)) {
-            Ok(Ok(identity)) if identity.certificate() != shown.certificate() => {
-                log::info!("the certificate for {} was renewed", names.join(", "));
-                acceptor.replace(identity.clone());
-                shown = identity;
-            }
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => log::warn!("the certificate for {} is of no use: {error}", names.join(", ")),
-            Err(reason) => {
-                log::warn!("the certificate for {} was not looked for: {reason}", names.join(", "));
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::cell::RefCell;
 
     fn seed(text: &str) -> Seed {
         Seed::new(text.as_bytes()).unwrap()
@@ -238,30 +179,5 @@ mod tests {
         check_names(&[], Err(BadNames));
         check_names(&["bücher.example"], Err(BadNames));
         check_names(&["x.example"; CERTIFICATE_NAMES + 1], Err(BadNames));
-    }
-
-    /// Says one thing after the other.
-    struct Script(RefCell<Vec<Result<Vec<CertificateDer<'static>>, String>>>);
-
-    impl Source for Script {
-        async fn exchange(&self, _: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
-            self.0.borrow_mut().pop().expect("it is not asked again")
-        }
-    }
-
-    #[test]
-    fn the_certificate_of_our_own_key_is_waited_for() {
-        let (ours, other) = (seed(SEED).key("a"), seed(SEED).key("b"));
-        let certificate = |key: &Key| {
-            let params = CertificateParams::new(["a.example".to_owned()]).unwrap();
-            vec![params.self_signed(&key.pair).unwrap().der().clone()]
-        };
-        let wanted = certificate(&ours);
-        let said = vec![Ok(wanted.clone()), Ok(certificate(&other)), Ok(vec![]), Err("no answer".to_owned())];
-        crate::network::testing::on_desk(0, async {
-            let names = ["a.example".to_owned()];
-            let identity = obtain(&Script(RefCell::new(said)), &ours, &names).await.unwrap();
-            assert_eq!(identity.certificate(), &wanted[0]);
-        });
     }
 }
