@@ -59,7 +59,7 @@ fn main() -> ExitCode {
         "run" => run::run(arguments),
         "test" => test::run(arguments),
         "fuzz" => fuzz::run(arguments),
-        "sizes" => sizes::run(),
+        "sizes" => sizes::run(None),
         "tidy" => tidy::run(),
         "ci" => test::ci(),
         "symbolize" => symbolize::run(arguments),

@@ -4,15 +4,16 @@ use crate::{Failure, cargo, image};
 use elf::{ElfBytes, abi, endian::LittleEndian};
 use std::{fs, path::Path, process::ExitCode};
 
-/// Prints the bytes of every image and the lines of every crate.
-pub fn run() -> Result<ExitCode, Failure> {
+/// Prints the bytes of every image, for all of its targets or only `selected`, and the lines of every crate.
+pub fn run(selected: Option<&str>) -> Result<ExitCode, Failure> {
     println!(
         "{:<12} {:>9} {:>9} {:>9} {:>9} {:>9} {:>10}",
         "image", "file", "text", "rodata", "data", "memory", "allowed"
     );
     for name in image::names() {
         let description = image::Description::load(&name)?;
-        for target in &description.targets {
+        for target in description.targets.iter().filter(|target| selected.is_none_or(|name| name == *target))
+        {
             let path = image::build(&description, target, &image::Options::default())?;
             print_image(&format!("{name}.{target}"), &path, description.size_max_bytes)?;
         }
