@@ -45,7 +45,8 @@ impl Image {
             .spawn()
             .map_err(|error| format!("cannot start the tender: {error}"))?;
         let mut image = Image { process, address, disk, log };
-        let ready = wait_for(&mut image.process, image.address, zones);
+        let ready =
+            wait_for(image.address, zones, || image.process.try_wait().is_ok_and(|status| status.is_some()));
         ready.map_err(|reason| format!("dns.{target} {reason}:\n{}", read(&image.log)))?;
         Ok(image)
     }

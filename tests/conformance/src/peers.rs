@@ -1,13 +1,13 @@
 //! NSD and Knot, started on free ports of the loopback interface with the same zones.
 
-use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::generate::ZoneFile;
+
+pub use peers::{Kind, Peer};
 
 /// How long a peer may take to serve all zones, seconds.
 const START_SECONDS: u64 = 20;
@@ -15,85 +15,32 @@ const START_SECONDS: u64 = 20;
 /// What NSD makes its cookies of (RFC 9018 4.5); what is in them is not compared.
 const COOKIE_SECRET: &str = "e5e973e5a6b2a43f48e7dc849e37bfcf";
 
-/// A server to compare with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// NSD, by NLnet Labs.
-    Nsd,
-    /// Knot DNS, by CZ.NIC.
-    Knot,
+/// Whether a server knows all types of the zone that `text` is about.
+pub fn reads(kind: Kind, text: &str) -> bool {
+    kind == Kind::Nsd || !text.contains("nsd-types.test")
 }
 
-impl Kind {
-    /// The name of the Debian package.
-    pub fn package(self) -> &'static str {
-        match self {
-            Kind::Nsd => "nsd",
-            Kind::Knot => "knot",
-        }
-    }
-
-    /// Whether it knows all types of the zone that `text` is about.
-    pub fn reads(self, text: &str) -> bool {
-        self == Kind::Nsd || !text.contains("nsd-types.test")
-    }
-
-    fn program(self) -> &'static str {
-        match self {
-            Kind::Nsd => "nsd",
-            Kind::Knot => "knotd",
-        }
-    }
-}
-
-/// A peer that runs; it ends with this value.
-pub struct Peer {
-    /// What it is.
-    pub kind: Kind,
-    /// Where it listens, on UDP and TCP.
-    pub address: SocketAddr,
-    process: Child,
-    folder: PathBuf,
-}
-
-impl Peer {
-    /// Starts a peer; an error says what is missing.
-    pub fn start(kind: Kind, zones: &[ZoneFile]) -> Result<Peer, String> {
-        let zones: Vec<ZoneFile> = zones.iter().filter(|zone| kind.reads(&zone.name)).cloned().collect();
-        let zones = zones.as_slice();
-        let program = find_program(kind.program()).ok_or_else(|| {
-            format!("{} is not installed: apt-get install {}", kind.program(), kind.package())
-        })?;
-        let address = free_address().map_err(|error| format!("no free port: {error}"))?;
-        let folder =
-            std::env::temp_dir().join(format!("conformance-{}-{}", kind.package(), std::process::id()));
-        write_folder(kind, &folder, address, zones)
-            .map_err(|error| format!("cannot write to {}: {error}", folder.display()))?;
-        let configuration = folder.join("configuration");
-        let log = fs::File::create(folder.join("log")).map_err(|error| error.to_string())?;
-        let mut command = Command::new(program);
-        match kind {
-            Kind::Nsd => command.arg("-d").arg("-c").arg(&configuration),
-            Kind::Knot => command.arg("-c").arg(&configuration),
-        };
-        let errors = log.try_clone().map_err(|error| error.to_string())?;
-        command.stdin(Stdio::null()).stdout(log).stderr(errors);
-        let process = command.spawn().map_err(|error| format!("cannot start {}: {error}", kind.program()))?;
-        let mut peer = Peer { kind, address, process, folder };
-        wait_for(&mut peer.process, address, zones).map_err(|reason| {
-            let log = fs::read_to_string(peer.folder.join("log")).unwrap_or_default();
-            format!("{} {reason}:\n{log}", kind.program())
-        })?;
-        Ok(peer)
-    }
+/// Starts a peer; an error says what is missing.
+pub fn start(kind: Kind, zones: &[ZoneFile]) -> Result<Peer, String> {
+    let zones: Vec<ZoneFile> = zones.iter().filter(|zone| reads(kind, &zone.name)).cloned().collect();
+    let files: Vec<(&str, &str)> = zones.iter().map(|zone| (&zone.name[..], &zone.text[..])).collect();
+    let address = free_address().map_err(|error| format!("no free port: {error}"))?;
+    let mut peer = Peer::start(kind, address, &files, |folder| configuration(kind, folder, &zones))?;
+    wait_for(address, &zones, || peer.has_ended())
+        .map_err(|reason| format!("{} {reason}:\n{}", kind.program(), peer.log()))?;
+    Ok(peer)
 }
 
 /// Waits until a server answers for all zones; an error if it ends before, or takes too long.
-pub fn wait_for(process: &mut Child, address: SocketAddr, zones: &[ZoneFile]) -> Result<(), String> {
+pub fn wait_for(
+    address: SocketAddr,
+    zones: &[ZoneFile],
+    mut has_ended: impl FnMut() -> bool,
+) -> Result<(), String> {
     let deadline = Instant::now() + Duration::from_secs(START_SECONDS);
     for zone in zones {
         while !answers_with_authority(address, &zone.name) {
-            if Instant::now() > deadline || process.try_wait().is_ok_and(|status| status.is_some()) {
+            if Instant::now() > deadline || has_ended() {
                 return Err(format!("does not serve {}", zone.name));
             }
             sleep(Duration::from_millis(20));
@@ -102,73 +49,35 @@ pub fn wait_for(process: &mut Child, address: SocketAddr, zones: &[ZoneFile]) ->
     Ok(())
 }
 
-impl Drop for Peer {
-    fn drop(&mut self) {
-        // NSD's children end when their parent is asked to; a kill would leave them.
-        let asked = Command::new("kill").arg(self.process.id().to_string()).status();
-        if asked.is_err() {
-            let _ = self.process.kill();
-        }
-        let _ = self.process.wait();
-        let _ = fs::remove_dir_all(&self.folder);
-    }
-}
-
-fn find_program(name: &str) -> Option<PathBuf> {
-    let path = std::env::var("PATH").unwrap_or_default();
-    let folders =
-        path.split(':').map(Path::new).chain([Path::new("/usr/sbin"), Path::new("/usr/local/sbin")]);
-    folders.map(|folder| folder.join(name)).find(|program| program.is_file())
-}
-
 /// A port that is free for both UDP and TCP at the moment of asking.
 pub fn free_address() -> std::io::Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    let address = listener.local_addr()?;
-    UdpSocket::bind(address)?;
-    Ok(address)
+    let address = IpAddr::from(Ipv4Addr::LOCALHOST);
+    Ok(SocketAddr::new(address, peers::free_port(&[address])?))
 }
 
-fn write_folder(kind: Kind, folder: &Path, address: SocketAddr, zones: &[ZoneFile]) -> std::io::Result<()> {
-    fs::create_dir_all(folder)?;
-    for zone in zones {
-        fs::write(folder.join(&zone.name), &zone.text)?;
-    }
-    let text = match kind {
-        Kind::Nsd => nsd_configuration(folder, address, zones),
-        Kind::Knot => knot_configuration(folder, address, zones),
+/// What makes the peer one to compare with, and its zones.
+fn configuration(kind: Kind, folder: &Path, zones: &[ZoneFile]) -> String {
+    let (start, zone): (String, fn(&str) -> String) = match kind {
+        Kind::Nsd => (
+            format!(
+                "server:\n answer-cookie: yes\n cookie-secret: \"{COOKIE_SECRET}\"\n hide-version: yes\n \
+                 hide-identity: yes\n"
+            ),
+            |name| format!("zone:\n name: \"{name}\"\n zonefile: \"{name}\"\n"),
+        ),
+        Kind::Knot => (
+            format!(
+                "template:\n  - id: default\n    storage: \"{}\"\n    zonefile-sync: -1\n    journal-content: none\n    \
+                 semantic-checks: off\nzone:\n",
+                folder.display()
+            ),
+            |name| format!("  - domain: {name}\n    file: \"{name}\"\n"),
+        ),
+        Kind::Bind => {
+            (String::new(), |name| format!("zone \"{name}\" {{ type primary; file \"{name}\"; }};\n"))
+        }
     };
-    fs::write(folder.join("configuration"), text)
-}
-
-fn nsd_configuration(folder: &Path, address: SocketAddr, zones: &[ZoneFile]) -> String {
-    let (folder, ip, port) = (folder.display(), address.ip(), address.port());
-    let mut text = format!(
-        "server:\n ip-address: {ip}@{port}\n server-count: 1\n username: \"\"\n chroot: \"\"\n zonesdir: \"{folder}\"\n \
-         database: \"\"\n pidfile: \"{folder}/nsd.pid\"\n xfrdfile: \"{folder}/xfrd.state\"\n xfrdir: \"{folder}\"\n \
-         zonelistfile: \"{folder}/zone.list\"\n answer-cookie: yes\n cookie-secret: \"{COOKIE_SECRET}\"\n \
-         cookie-secret-file: \"\"\n hide-version: yes\n hide-identity: yes\n \
-         rrl-ratelimit: 0\n verbosity: 1\nremote-control:\n control-enable: no\n"
-    );
-    for zone in zones {
-        text += &format!("zone:\n name: \"{0}\"\n zonefile: \"{0}\"\n", zone.name);
-    }
-    text
-}
-
-fn knot_configuration(folder: &Path, address: SocketAddr, zones: &[ZoneFile]) -> String {
-    let (folder, ip, port) = (folder.display(), address.ip(), address.port());
-    let mut text = format!(
-        "server:\n  rundir: \"{folder}\"\n  listen: {ip}@{port}\n  udp-workers: 1\n  tcp-workers: 1\n  \
-         background-workers: 1\n\
-         database:\n  storage: \"{folder}\"\nlog:\n  - target: stderr\n    any: warning\n\
-         template:\n  - id: default\n    storage: \"{folder}\"\n    zonefile-sync: -1\n    journal-content: none\n    \
-         semantic-checks: off\nzone:\n"
-    );
-    for zone in zones {
-        text += &format!("  - domain: {0}\n    file: \"{0}\"\n", zone.name);
-    }
-    text
+    zones.iter().fold(start, |text, file| text + &zone(&file.name))
 }
 
 /// Asks for the zone's SOA record.

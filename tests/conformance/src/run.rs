@@ -11,7 +11,7 @@ use crate::compare::{Outcome, differences};
 use crate::explain::{self, Case};
 use crate::generate::{ZoneFile, zones};
 use crate::image::Image;
-use crate::peers::{Kind, Peer};
+use crate::peers::{self, Kind, Peer};
 use crate::questions::{Question, questions};
 use crate::reply::parse;
 use crate::server;
@@ -130,13 +130,13 @@ pub fn run(options: &Options, mut done: impl FnMut(&Report)) -> Result<(), Strin
         return write(&zones, folder).map_err(|error| format!("{}: {error}", folder.display()));
     }
     let questions = questions(&zones, options.queries, options.seed);
-    let (nsd, knot) = (Peer::start(Kind::Nsd, &zones)?, Peer::start(Kind::Knot, &zones)?);
+    let (nsd, knot) = (peers::start(Kind::Nsd, &zones)?, peers::start(Kind::Knot, &zones)?);
     let theirs = [(Kind::Nsd, ask_peer(&nsd, &questions)?), (Kind::Knot, ask_peer(&knot, &questions)?)];
     drop((nsd, knot));
     let mut judge = |subject: &str, ours: Vec<Outcome>| {
         let mut report = Report { subject: subject.to_string(), show: options.show, ..Report::default() };
         for (number, question) in questions.iter().enumerate() {
-            let theirs = theirs.iter().filter(|(kind, _)| kind.reads(&question.text));
+            let theirs = theirs.iter().filter(|(kind, _)| peers::reads(*kind, &question.text));
             let theirs: Vec<_> = theirs.map(|(kind, outcomes)| (*kind, &outcomes[number])).collect();
             report.compare(question, &ours[number], &theirs);
         }

@@ -1,10 +1,11 @@
 //! Transfers, updates and notifications with other people's programs, on the loopback interface.
 
+mod catalogs;
 mod ours;
 mod theirs;
 
 use ours::Setup;
-use theirs::{Kind, Peer, Role, SECRET, at, dig, free_port, nsupdate, run, wait_for};
+use theirs::{Kind, Part, Role, SECRET, at, dig, free_port, nsupdate, run, wait_for};
 
 const US: &str = "127.0.0.1";
 const UPDATE: &str = "u._update.example.org";
@@ -25,7 +26,7 @@ fn start(us: &str, them: &str, keys: &[&str], updates: bool) -> u16 {
     let port = free_port(&[us, them]);
     let keys = keys.iter().map(|name| key(name)).collect();
     let zones = vec![("example.org", zone(1, them))];
-    ours::start(at(us, port), Setup { zones, keys, open_transfers: false, updates });
+    ours::start(at(us, port), Setup { zones, keys, updates, ..Setup::default() });
     port
 }
 
@@ -140,7 +141,8 @@ fn addresses(kind: Kind) -> (&'static str, &'static str) {
 fn check_secondary(kind: Kind) {
     let (key, (us, them)) = ("x._transfer.example.org", addresses(kind));
     let port = start(us, them, &[key, UPDATE], true);
-    let peer = Peer::start(kind, Role::Secondary, at(them, port), at(us, port), ("example.org", ""), key);
+    let part = Part { role: Role::Secondary, zone: "example.org", ours: at(us, port), key };
+    let peer = part.start(kind, at(them, port), &[]);
     wait_for(at(them, port), &["www.example.org", "A"], "192.0.2.1", &[&peer]);
     for number in 2..6 {
         let lines =
@@ -171,14 +173,8 @@ fn check_primary(kind: Kind) {
     let (us, them) = addresses(kind);
     let key_name = &format!("{them}.{us}._transfer.example.org");
     let port = free_port(&[us, them]);
-    let peer = Peer::start(
-        kind,
-        Role::Primary,
-        at(them, port),
-        at(us, port),
-        ("example.org", &zone(1, them)),
-        key_name,
-    );
+    let part = Part { role: Role::Primary, zone: "example.org", ours: at(us, port), key: key_name };
+    let peer = part.start(kind, at(them, port), &[("zone", &zone(1, them))]);
     wait_for(at(them, port), &["www.example.org", "A"], "192.0.2.1", &[&peer]);
     ours::start(at(us, port), Setup { keys: vec![key(key_name)], ..Setup::default() });
     wait_for(at(us, port), &["www.example.org", "A"], "192.0.2.1", &[&peer]);
@@ -186,9 +182,8 @@ fn check_primary(kind: Kind) {
     for number in 2..6 {
         match kind {
             Kind::Nsd => {
-                peer.reload(
-                    &zone(number, them).replace("www A 192.0.2.1", &format!("www A 192.0.2.{number}")),
-                );
+                let text = zone(number, them).replace("www A 192.0.2.1", &format!("www A 192.0.2.{number}"));
+                peer.reload(&[("zone", &text)], None).expect("it reads the zone again");
             }
             Kind::Knot | Kind::Bind => {
                 let lines = format!(
@@ -240,15 +235,8 @@ fn a_large_zone_goes_to_dig_in_many_signed_messages() {
 fn a_large_zone_comes_from_nsd_which_signs_some_of_the_messages() {
     let (us, them) = (US, "127.0.0.3");
     let (port, key_name) = (free_port(&[us, them]), format!("{them}.{us}._transfer.example.org"));
-    let text = large_zone(them);
-    let peer = Peer::start(
-        Kind::Nsd,
-        Role::Primary,
-        at(them, port),
-        at(us, port),
-        ("example.org", &text),
-        &key_name,
-    );
+    let part = Part { role: Role::Primary, zone: "example.org", ours: at(us, port), key: &key_name };
+    let peer = part.start(Kind::Nsd, at(them, port), &[("zone", &large_zone(them))]);
     wait_for(at(them, port), &["www.example.org", "A"], "192.0.2.1", &[&peer]);
     ours::start(at(us, port), Setup { keys: vec![key(&key_name)], ..Setup::default() });
     wait_for(at(us, port), &["t29999.example.org", "TXT"], &format!("\"{:0>200}\"", 29_999), &[&peer]);

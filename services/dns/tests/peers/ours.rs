@@ -2,7 +2,7 @@
 
 use dns::keys::Keys;
 use dns::service::{Backend, Policy, Server, VerifiedUpdate, answer_datagram, secondaries, session};
-use dns::{Authority, HashKey, Name, Rcode, Zones, update};
+use dns::{Authority, HashKey, Name, Rcode, Zones, check, primary, update};
 use runtime::connect::Connect;
 use std::cell::RefCell;
 use std::future::Future;
@@ -11,7 +11,12 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{LocalSet, spawn_local};
+
+fn hash_key() -> HashKey {
+    HashKey::new([7; 24])
+}
 
 /// What it serves.
 #[derive(Default)]
@@ -24,31 +29,38 @@ pub struct Setup {
     pub open_transfers: bool,
     /// There is somebody to hand updates on to.
     pub updates: bool,
+    /// The name of a catalog of its zones.
+    pub offer_catalog: Option<&'static str>,
+    /// The name of a catalog that it follows.
+    pub follow_catalog: Option<&'static str>,
 }
 
-/// Starts the service in a thread that ends with the test; other servers are at the same port.
-pub fn start(address: SocketAddr, setup: Setup) {
-    let (ready, started) = std::sync::mpsc::channel();
+/// A zone file that is there from now on, or no longer.
+pub type Change = (&'static str, Option<String>);
+
+/// Starts the service in a thread that ends with the test; other servers are at the same port. It takes changes of its zones.
+pub fn start(address: SocketAddr, setup: Setup) -> UnboundedSender<Change> {
+    let ((ready, started), (sender, changes)) = (std::sync::mpsc::channel(), unbounded_channel());
     std::thread::spawn(move || {
         let executor =
             tokio::runtime::Builder::new_current_thread().enable_all().build().expect("an executor");
         LocalSet::new().block_on(&executor, async move {
             let listener = TcpListener::bind(address).await.expect("a free port");
             let socket = Rc::new(UdpSocket::bind(address).await.expect("a free port"));
-            serve(address, setup, listener, socket, ready).await;
+            serve(address, (setup, changes), (listener, socket), ready).await;
         });
     });
     started.recv().expect("the service starts");
+    sender
 }
 
 async fn serve(
     address: SocketAddr,
-    setup: Setup,
-    listener: TcpListener,
-    socket: Rc<UdpSocket>,
+    (setup, changes): (Setup, UnboundedReceiver<Change>),
+    (listener, socket): (TcpListener, Rc<UdpSocket>),
     ready: std::sync::mpsc::Sender<()>,
 ) {
-    let (mut zones, mut keys) = (Zones::new(HashKey::new([7; 24])), Keys::default());
+    let (mut zones, mut keys) = (Zones::new(hash_key()), Keys::default());
     for (name, text) in &setup.zones {
         zones.load(name, &mut text.as_bytes()).expect("the zone is good");
     }
@@ -61,6 +73,14 @@ async fn serve(
     }
     let served: Vec<_> = server.borrow().authority().zones().iter().cloned().collect();
     served.iter().for_each(|zone| server.borrow_mut().tell(zone));
+    let name = |text| dns::zone_name(text, &hash_key()).expect("a name");
+    if let Some(catalog) = setup.follow_catalog {
+        server.borrow_mut().follow_catalog(&name(catalog));
+    }
+    if let Some(catalog) = setup.offer_catalog {
+        server.borrow_mut().offer_catalog(name(catalog));
+    }
+    spawn_local(change(server.clone(), changes));
     spawn_local(datagrams(server.clone(), socket));
     spawn_local(notifications(server.clone(), address));
     spawn_local(secondaries::run(server.clone(), Loopback));
@@ -69,6 +89,24 @@ async fn serve(
         let (stream, peer) = listener.accept().await.expect("a connection");
         let server = server.clone();
         spawn_local(async move { session(stream, peer.ip(), &server).await });
+    }
+}
+
+/// What a pull does.
+async fn change(server: Rc<RefCell<Server>>, mut changes: UnboundedReceiver<Change>) {
+    while let Some((file, text)) = changes.recv().await {
+        let mut server = server.borrow_mut();
+        match text {
+            Some(text) => {
+                let checked = check::zone(file, text.as_bytes(), &hash_key()).expect("the zone is good");
+                let installed = primary::Server::install(&mut *server, &checked.apex, Rc::new(checked.zone));
+                installed.expect("there is memory");
+            }
+            None => {
+                let apex = dns::zone_name(file, &hash_key()).expect("a name");
+                primary::Server::remove(&mut *server, &apex);
+            }
+        }
     }
 }
 

@@ -2,12 +2,14 @@
 //!
 //! One that is not installed fails the test and says which Debian package has it.
 
-use std::fs;
-use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use peers::find_program;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+
+pub use peers::{Kind, Peer};
 
 /// The secret of all keys here, in base 64.
 pub const SECRET: &str = "c29tZSBzZWNyZXQgb2YgMzIgb2N0ZXRzLCByb3VnaGx5";
@@ -15,200 +17,147 @@ pub const SECRET: &str = "c29tZSBzZWNyZXQgb2YgMzIgb2N0ZXRzLCByb3VnaGx5";
 /// How long anything may take before the test has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Which server.
-#[derive(Clone, Copy, Debug)]
-#[allow(missing_docs, reason = "they are names")]
-pub enum Kind {
-    Nsd,
-    Knot,
-    Bind,
-}
-
 /// Whom the server gets the zone from, or gives it to.
 #[derive(Clone, Copy, Debug)]
-pub enum Role {
-    /// It has the zone from a file.
+pub enum Role<'a> {
+    /// It has the zone from the file `zone`.
     Primary,
     /// It gets the zone from us.
     Secondary,
+    /// The zone is a catalog of these zones, and it has each of them from the file `member`; BIND the catalog from `catalog`.
+    Producer(&'a [&'a str]),
+    /// The zone is a catalog that it gets from us, and so it does those that the catalog lists.
+    Consumer,
 }
 
-/// A server that runs; it ends with this value.
-pub struct Peer {
-    process: Child,
-    folder: PathBuf,
-    kind: Kind,
+/// A server and its part.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'a> {
+    /// What it does.
+    pub role: Role<'a>,
+    /// The zone.
+    pub zone: &'a str,
+    /// Where we are.
+    pub ours: SocketAddr,
+    /// The key's name.
+    pub key: &'a str,
+}
+
+impl Part<'_> {
+    /// Starts such a server, which has these files.
+    #[track_caller]
+    pub fn start(&self, kind: Kind, address: SocketAddr, files: &[(&str, &str)]) -> Peer {
+        let peer = Peer::start(kind, address, files, |folder| self.configuration(kind, folder));
+        peer.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Gives a server another part.
+    #[track_caller]
+    pub fn take_over(&self, peer: &Peer, files: &[(&str, &str)]) {
+        let rest = |folder: &Path| self.configuration(peer.kind, folder);
+        peer.reload(files, Some(&rest)).unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    fn configuration(&self, kind: Kind, folder: &Path) -> String {
+        match kind {
+            Kind::Nsd => self.nsd(),
+            Kind::Knot => self.knot(folder),
+            Kind::Bind => self.bind(),
+        }
+    }
+
+    /// NSD 4.6 has no catalogs.
+    fn nsd(&self) -> String {
+        let Part { zone, key, .. } = self;
+        let (us, port) = (self.ours.ip(), self.ours.port());
+        let transfers = match self.role {
+            Role::Primary => format!(" provide-xfr: {us} {key}\n notify: {us}@{port} {key}\n"),
+            Role::Secondary => {
+                format!(
+                    " request-xfr: {us}@{port} {key}\n allow-notify: {us} NOKEY\n allow-notify: {us} {key}\n"
+                )
+            }
+            Role::Producer(_) | Role::Consumer => panic!("NSD has no catalogs"),
+        };
+        format!(
+            "key:\n name: \"{key}\"\n algorithm: hmac-sha256\n secret: \"{SECRET}\"\n\
+             zone:\n name: \"{zone}\"\n zonefile: \"zone\"\n{transfers}"
+        )
+    }
+
+    fn knot(&self, folder: &Path) -> String {
+        let Part { zone, key, .. } = self;
+        let (us, port, folder) = (self.ours.ip(), self.ours.port(), folder.display());
+        let (primary, secondary) =
+            ("    acl: us-xfr\n    notify: us\n", "    master: us\n    acl: [us-notify, us-notify-key]\n");
+        let common =
+            format!("    storage: \"{folder}\"\n    zonefile-sync: -1\n    journal-content: changes\n");
+        let zones = match self.role {
+            Role::Primary => format!("  - domain: {zone}\n    file: \"zone\"\n{primary}"),
+            Role::Secondary => format!("  - domain: {zone}\n    file: \"zone\"\n{secondary}"),
+            Role::Consumer => format!(
+                "  - domain: {zone}\n{secondary}    catalog-role: interpret\n    catalog-template: member\n"
+            ),
+            Role::Producer(members) => {
+                let catalog = format!("  - domain: {zone}\n{primary}    catalog-role: generate\n");
+                members.iter().fold(catalog, |text, member| {
+                    format!(
+                        "{text}  - domain: {member}\n    file: \"member\"\n{primary}    catalog-role: member\n    \
+                         catalog-zone: {zone}\n"
+                    )
+                })
+            }
+        };
+        format!(
+            "key:\n  - id: {key}\n    algorithm: hmac-sha256\n    secret: {SECRET}\n\
+             remote:\n  - id: us\n    address: {us}@{port}\n    key: {key}\n\
+             acl:\n  - id: us-xfr\n    key: {key}\n    action: [transfer, update]\n  - id: us-notify\n    address: {us}\n    \
+             action: notify\n  - id: us-notify-key\n    key: {key}\n    action: notify\n\
+             template:\n  - id: default\n{common}  - id: member\n{common}{secondary}zone:\n{zones}"
+        )
+    }
+
+    fn bind(&self) -> String {
+        let Part { zone, key, .. } = self;
+        let us = format!("{} port {} key \"{key}\"", self.ours.ip(), self.ours.port());
+        let primary = |zone: &str, file: &str, more: &str| {
+            format!(
+                "zone \"{zone}\" {{ type primary; file \"{file}\"; allow-transfer {{ key \"{key}\"; }}; \
+                 also-notify {{ {us}; }}; {more}}};\n"
+            )
+        };
+        let secondary = format!(
+            "zone \"{zone}\" {{ type secondary; file \"zone\"; primaries {{ {us}; }}; allow-notify {{ {}; }}; }};\n",
+            self.ours.ip()
+        );
+        let zones = match self.role {
+            Role::Primary => primary(zone, "zone", &format!("allow-update {{ key \"{key}\"; }}; ")),
+            Role::Secondary => secondary,
+            Role::Consumer => format!(
+                "view all {{ catalog-zones {{ zone \"{zone}\" default-primaries {{ {us}; }}; }}; {secondary}}};\n"
+            ),
+            Role::Producer(members) => members
+                .iter()
+                .fold(primary(zone, "catalog", ""), |text, member| text + &primary(member, "member", "")),
+        };
+        format!("key \"{key}\" {{ algorithm hmac-sha256; secret \"{SECRET}\"; }};\n{zones}")
+    }
 }
 
 /// A port that is free on these addresses.
 pub fn free_port(addresses: &[&str]) -> u16 {
-    for _ in 0..100 {
-        let listener = TcpListener::bind((addresses[0], 0)).expect("loopback has ports");
-        let port = listener.local_addr().expect("it is bound").port();
-        drop(listener);
-        let is_free = |address: &str| {
-            TcpListener::bind((address, port)).is_ok() && UdpSocket::bind((address, port)).is_ok()
-        };
-        if addresses.iter().all(|address| is_free(address)) {
-            return port;
-        }
-    }
-    panic!("no port is free on {addresses:?}");
+    let addresses: Vec<IpAddr> = addresses.iter().map(|text| text.parse().expect("an address")).collect();
+    peers::free_port(&addresses).expect("loopback has ports")
 }
 
-fn program(name: &str, package: &str) -> PathBuf {
-    let folders = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin", "/sbin", "/bin"];
-    let found = folders.iter().map(|folder| PathBuf::from(folder).join(name)).find(|path| path.is_file());
-    found.unwrap_or_else(|| panic!("{name} is not installed: apt-get install {package}"))
-}
-
-impl Peer {
-    /// Starts a server at `address` that has or gets `zone`; we are at `ours`, and the key is `key` (its name).
-    pub fn start(
-        kind: Kind,
-        role: Role,
-        address: SocketAddr,
-        ours: SocketAddr,
-        zone: (&str, &str),
-        key: &str,
-    ) -> Peer {
-        let folder = std::env::temp_dir().join(format!(
-            "dns-peers-{}-{}-{}",
-            std::process::id(),
-            address.ip(),
-            address.port()
-        ));
-        fs::create_dir_all(&folder).expect("a folder");
-        if let Role::Primary = role {
-            fs::write(folder.join("zone"), zone.1).expect("the zone is written");
-        }
-        let (name, package, text) = match kind {
-            Kind::Nsd => ("nsd", "nsd", nsd(role, &folder, address, ours, zone.0, key)),
-            Kind::Knot => ("knotd", "knot", knot(role, &folder, address, ours, zone.0, key)),
-            Kind::Bind => ("named", "bind9", bind(role, &folder, address, ours, zone.0, key)),
-        };
-        let configuration = folder.join("configuration");
-        fs::write(&configuration, text).expect("the configuration is written");
-        let log = fs::File::create(folder.join("log")).expect("the log is made");
-        let mut command = Command::new(program(name, package));
-        match kind {
-            Kind::Nsd => command.arg("-d").arg("-c").arg(&configuration),
-            Kind::Knot => command.arg("-c").arg(&configuration),
-            Kind::Bind => command.args(["-g", "-n", "1", "-c"]).arg(&configuration),
-        };
-        command.stdin(Stdio::null()).stdout(log.try_clone().expect("it is open")).stderr(log);
-        let process = command.spawn().unwrap_or_else(|error| panic!("{name}: {error}"));
-        Peer { process, folder, kind }
-    }
-
-    /// What it has said so far.
-    pub fn log(&self) -> String {
-        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
-    }
-
-    /// Has a primary read its zone again from this text.
-    pub fn reload(&self, text: &str) {
-        fs::write(self.folder.join("zone"), text).expect("the zone is written");
-        let signal = Command::new("kill").args(["-HUP", &self.process.id().to_string()]).status();
-        assert!(signal.is_ok_and(|status| status.success()), "{:?} takes no signal", self.kind);
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        let asked = Command::new("kill").arg(self.process.id().to_string()).status();
-        if asked.is_err() {
-            let _ = self.process.kill();
-        }
-        let _ = self.process.wait();
-        let _ = fs::remove_dir_all(&self.folder);
-    }
-}
-
-fn nsd(
-    role: Role,
-    folder: &std::path::Path,
-    address: SocketAddr,
-    ours: SocketAddr,
-    zone: &str,
-    key: &str,
-) -> String {
-    let (folder, ip, port, us) = (folder.display(), address.ip(), address.port(), ours.ip());
-    let mut text = format!(
-        "server:\n ip-address: {ip}@{port}\n server-count: 1\n username: \"\"\n chroot: \"\"\n zonesdir: \"{folder}\"\n \
-         database: \"\"\n pidfile: \"{folder}/nsd.pid\"\n xfrdfile: \"{folder}/xfrd.state\"\n xfrdir: \"{folder}\"\n \
-         zonelistfile: \"{folder}/zone.list\"\n cookie-secret-file: \"\"\n rrl-ratelimit: 0\n verbosity: 2\n\
-         remote-control:\n control-enable: no\n\
-         key:\n name: \"{key}\"\n algorithm: hmac-sha256\n secret: \"{SECRET}\"\n\
-         zone:\n name: \"{zone}\"\n zonefile: \"zone\"\n"
-    );
-    text += &match role {
-        Role::Primary => format!(" provide-xfr: {us} {key}\n notify: {us}@{port} {key}\n"),
-        Role::Secondary => {
-            format!(" request-xfr: {us}@{port} {key}\n allow-notify: {us} NOKEY\n allow-notify: {us} {key}\n")
-        }
-    };
-    text
-}
-
-fn knot(
-    role: Role,
-    folder: &std::path::Path,
-    address: SocketAddr,
-    ours: SocketAddr,
-    zone: &str,
-    key: &str,
-) -> String {
-    let (folder, ip, port, us) = (folder.display(), address.ip(), address.port(), ours.ip());
-    let mut text = format!(
-        "server:\n  rundir: \"{folder}\"\n  listen: {ip}@{port}\n  udp-workers: 1\n  tcp-workers: 1\n  background-workers: 1\n\
-         database:\n  storage: \"{folder}\"\nlog:\n  - target: stderr\n    any: info\n\
-         key:\n  - id: {key}\n    algorithm: hmac-sha256\n    secret: {SECRET}\n\
-         remote:\n  - id: us\n    address: {us}@{port}\n    key: {key}\n\
-         acl:\n  - id: us-xfr\n    key: {key}\n    action: [transfer, update]\n  - id: us-notify\n    address: {us}\n    action: notify\n  \
-         - id: us-notify-key\n    key: {key}\n    action: notify\n\
-         template:\n  - id: default\n    storage: \"{folder}\"\n    zonefile-sync: -1\n    journal-content: changes\n\
-         zone:\n  - domain: {zone}\n    file: \"zone\"\n"
-    );
-    text += match role {
-        Role::Primary => "    acl: us-xfr\n    notify: us\n",
-        Role::Secondary => "    master: us\n    acl: [us-notify, us-notify-key]\n",
-    };
-    text
-}
-
-fn bind(
-    role: Role,
-    folder: &std::path::Path,
-    address: SocketAddr,
-    ours: SocketAddr,
-    zone: &str,
-    key: &str,
-) -> String {
-    let (folder, ip, port, us) = (folder.display(), address.ip(), address.port(), ours.ip());
-    let mut text = format!(
-        "options {{ directory \"{folder}\"; listen-on port {port} {{ {ip}; }}; listen-on-v6 {{ none; }}; \
-         pid-file \"{folder}/named.pid\"; session-keyfile \"{folder}/session.key\"; recursion no; dnssec-validation no; \
-         notify explicit; notify-source {ip}; transfer-source {ip}; query-source address {ip}; }};\n\
-         controls {{ }};\nkey \"{key}\" {{ algorithm hmac-sha256; secret \"{SECRET}\"; }};\n"
-    );
-    text += &match role {
-        Role::Primary => format!(
-            "zone \"{zone}\" {{ type primary; file \"zone\"; allow-transfer {{ key \"{key}\"; }}; allow-update {{ key \"{key}\"; }}; \
-             also-notify {{ {us} port {port} key \"{key}\"; }}; }};\n"
-        ),
-        Role::Secondary => format!(
-            "zone \"{zone}\" {{ type secondary; file \"zone\"; primaries {{ {us} port {port} key \"{key}\"; }}; \
-             allow-notify {{ {us}; }}; }};\n"
-        ),
-    };
-    text
+fn program(name: &str, package: &str) -> Command {
+    Command::new(find_program(name).unwrap_or_else(|| panic!("{name} is missing: apt-get install {package}")))
 }
 
 /// Runs a client; what it says, and whether it is content.
 pub fn run(name: &str, arguments: &[&str], input: &str) -> (bool, String) {
     let package = if name == "kdig" { "knot-dnsutils" } else { "bind9-dnsutils" };
-    let mut child = Command::new(program(name, package))
+    let mut child = program(name, package)
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

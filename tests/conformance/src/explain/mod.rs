@@ -85,7 +85,7 @@ pub fn reason(case: &Case<'_>) -> Option<&'static Rule> {
 pub fn is_beside_the_point(kind: Kind, question: &Question, theirs: &Outcome) -> bool {
     match (kind, theirs) {
         (Kind::Knot, Some(Ok(theirs))) => too_small_payload(question, theirs),
-        (Kind::Knot, _) => true,
+        (Kind::Knot | Kind::Bind, _) => true,
         (Kind::Nsd, Some(Ok(theirs))) if theirs.rcode == FORMERR => has_code(question),
         (Kind::Nsd, _) => goes_on(question),
     }
