@@ -4,6 +4,7 @@ use super::{Body, Error, H2, HTTP_1_1, Local, Received, Request, Response, patie
 use crate::limits::{
     HTTP_HEAD_BYTES, HTTP_HEADERS, HTTP_IDLE_SECONDS, HTTP_PATIENCE_SECONDS, HTTP_STREAMS, HTTP_WINDOW_BYTES,
 };
+use crate::metrics::counted;
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
@@ -30,7 +31,11 @@ where
     let patience = Duration::from_secs(HTTP_PATIENCE_SECONDS);
     let service = service_fn(move |request: Request<Incoming>| {
         let response = handler(request.map(Received::new));
-        async move { Ok::<_, Infallible>(response.await) }
+        async move {
+            let response = response.await;
+            counted::response(response.status().as_u16());
+            Ok::<_, Infallible>(response)
+        }
     });
     let stream = TokioIo::new(Patient::new(stream));
     if protocol == Some(H2) {

@@ -20,6 +20,7 @@ mod text;
 
 pub(crate) use collector::{Collector, Facility, Transport, host_and_port};
 pub(crate) use deliver::{Outlet, drained, over_streams, over_udp};
+pub(crate) use levels::name as level_name;
 pub(crate) use syslog::{Format, Origin};
 
 use crate::{
@@ -100,6 +101,24 @@ pub(crate) fn keep_for_collector(origin: Origin, octets: usize) -> Option<&'stat
     let queue = Queue::new(octets).ok()?;
     logger.state().outbox = Some(Outbox { origin, queue, number: 0, told: 0 });
     Some(logger)
+}
+
+/// The levels that hold now.
+pub(crate) fn levels() -> Levels {
+    LOGGER.get().map(|logger| logger.state().levels.clone()).unwrap_or_default()
+}
+
+/// Lets other levels hold.
+pub(crate) fn set_levels(levels: Levels) {
+    if let Some(logger) = LOGGER.get() {
+        log::set_max_level(levels.most());
+        logger.state().levels = levels;
+    }
+}
+
+/// Who has said something since boot.
+pub(crate) fn sources() -> Vec<String> {
+    LOGGER.get().map(|logger| logger.state().sources.clone()).unwrap_or_default()
 }
 
 /// What was logged since boot.

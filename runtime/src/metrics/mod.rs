@@ -10,6 +10,7 @@
 //!
 //! Reading order: [`source`], [`Samples`], [`Histogram`], then `influx` and `openmetrics`, `sources` (the runtime's own).
 
+pub(crate) mod counted;
 mod histogram;
 pub mod influx;
 pub mod openmetrics;
@@ -120,4 +121,17 @@ pub fn collect(sink: &mut dyn Sink) {
             (source.collect)(&mut Samples { source: source.name, sink });
         }
     });
+}
+
+/// The sources there are, and whether each is asked.
+pub(crate) fn enabled() -> Vec<(&'static str, bool)> {
+    SOURCES.with_borrow(|sources| sources.iter().map(|source| (source.name, source.enabled)).collect())
+}
+
+/// Has a source asked, or not; all of them if it is `None`. Whether there is one.
+pub(crate) fn enable(name: Option<&str>, enabled: bool) -> bool {
+    SOURCES.with_borrow_mut(|sources| {
+        let chosen = sources.iter_mut().filter(|source| name.is_none_or(|name| name == source.name));
+        chosen.map(|source| source.enabled = enabled).count() > 0
+    })
 }

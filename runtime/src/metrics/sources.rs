@@ -1,6 +1,6 @@
 //! What the runtime itself measures.
 
-use super::{Histogram, source};
+use super::{Histogram, counted, source};
 use crate::{
     log,
     network::{Counters, Network, TcpStates},
@@ -41,6 +41,7 @@ pub(crate) async fn watch_lag() {
 
 /// Measures what every image has, on these networks.
 pub(crate) fn start(networks: Vec<(&'static str, Network)>) {
+    counted::start();
     source("memory", |samples| {
         let platform::Memory { total, used } = platform::memory();
         samples.gauge("total_bytes", "Bytes that the heap can hold.", total as u64);

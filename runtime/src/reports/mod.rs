@@ -1,10 +1,12 @@
-//! What an image reports beyond its console: logs to a collector of syslog, and what it measures.
+//! What an image reports beyond its console: logs to a collector of syslog, what it measures, and a port to
+//! choose what of it.
 //!
 //! ```text
 //!     run_reporting(.., reports::TLS, ..) ─► arguments ─► Prepared ─► tasks on `management`, or on the only interface
 //! ```
 //! A service chooses what its image is linked with: [`CONSOLE`] for nothing more, [`PLAIN`] for everything without TLS, [`TLS`].
 
+mod control;
 mod logs;
 mod monitor;
 mod scrape;
@@ -29,7 +31,14 @@ pub struct Reports(Option<Linked>);
 #[derive(Clone, Copy)]
 struct Linked {
     arguments: &'static [Argument],
-    tls: Option<logs::OverTls>,
+    tls: Option<OverTls>,
+}
+
+/// What goes over TLS only.
+#[derive(Clone, Copy)]
+struct OverTls {
+    syslog: logs::OverTls,
+    control: fn(&mut Configuration) -> Result<Option<control::Control>, Stop>,
 }
 
 /// Lines on the console.
@@ -39,7 +48,10 @@ pub const CONSOLE: Reports = Reports(None);
 pub const PLAIN: Reports = Reports(Some(Linked { arguments: PLAIN_ARGUMENTS, tls: None }));
 
 /// Everything.
-pub const TLS: Reports = Reports(Some(Linked { arguments: TLS_ARGUMENTS, tls: Some(logs::over_tls) }));
+pub const TLS: Reports = Reports(Some(Linked {
+    arguments: TLS_ARGUMENTS,
+    tls: Some(OverTls { syslog: logs::over_tls, control: control::prepare }),
+}));
 
 const PLAIN_ARGUMENTS: &[Argument] = &[
     Argument {
@@ -87,6 +99,9 @@ const TLS_ARGUMENTS: &[Argument] = &[
     PLAIN_ARGUMENTS[11],
     logs::SYSLOG_CA,
     logs::SYSLOG_IDENTITY,
+    control::CONTROL_IDENTITY,
+    control::CONTROL_CA,
+    control::CONTROL_PORT,
 ];
 
 /// How long an image that ends waits for the collector to have its last words.
@@ -108,11 +123,15 @@ impl Reports {
     ) -> Result<Option<(Prepared, Settings)>, Stop> {
         let Some(linked) = self.0 else { return Ok(None) };
         let settings = configuration.take_settings("management-").map_err(Stop::Usage)?;
-        let logs = Logs::prepare(configuration, service, name, linked.tls)?;
+        let logs = Logs::prepare(configuration, service, name, linked.tls.map(|tls| tls.syslog))?;
+        let control = match linked.tls {
+            Some(tls) => (tls.control)(configuration)?,
+            None => None,
+        };
         let monitor = configuration.take("monitor").map_err(Stop::Usage)?;
         let port = configuration.take("metrics-port").map_err(Stop::Usage)?;
         let names = Names { vm: name.to_owned(), service: service.to_owned() };
-        Ok(Some((Prepared { logs, monitor, port, names }, settings)))
+        Ok(Some((Prepared { logs, monitor, port, control, names, has_tls: linked.tls.is_some() }, settings)))
     }
 }
 
@@ -121,7 +140,9 @@ pub(crate) struct Prepared {
     logs: Option<Logs>,
     monitor: Option<Monitor>,
     port: Option<Port>,
+    control: Option<control::Control>,
     names: Names,
+    has_tls: bool,
 }
 
 impl Prepared {
@@ -131,6 +152,12 @@ impl Prepared {
         let networks = [Some(("service", service)), management.map(|network| ("management", network))];
         let networks = networks.into_iter().flatten().map(|(name, network)| (name, network.clone()));
         metrics::sources::start(networks.collect());
+        if self.has_tls {
+            metrics::counted::start_tls();
+        }
+        if let Some(control) = self.control {
+            control(network)?;
+        }
         if self.monitor.is_some() || self.port.is_some() {
             crate::spawn(metrics::sources::watch_lag());
         }

@@ -13,6 +13,7 @@ pub mod message;
 
 use crate::{
     limits::{RESOLVER_QUERIES, RESOLVER_ROUNDS, RESOLVER_SERVERS},
+    metrics::counted::{self, Lookup},
     network::{Network, TcpOptions, TcpStream, UdpOptions, UdpSocket},
 };
 use cache::Cache;
@@ -143,9 +144,12 @@ impl Resolver {
         // After the wait: somebody may have asked the same.
         let known = self.0.cache.borrow().get(&question, Instant::now());
         if let Some(found) = known {
+            counted::lookup(Lookup::Remembered);
             return found.records();
         }
-        let (found, seconds) = self.0.ask(&question).await?;
+        let asked = self.0.ask(&question).await;
+        counted::lookup(if asked.is_ok() { Lookup::Asked } else { Lookup::Failed });
+        let (found, seconds) = asked?;
         self.0.cache.borrow_mut().put(question, &found, seconds, Instant::now());
         found.records()
     }

@@ -4,9 +4,12 @@ use super::{
     TlsStream, Trust, explain, provider,
     shown::{ACME_TLS_1, Shown},
 };
-use crate::limits::{TLS_CHAIN, TLS_HANDSHAKE_SECONDS};
+use crate::{
+    limits::{TLS_CHAIN, TLS_HANDSHAKE_SECONDS},
+    metrics::counted::{self, Handshake},
+};
 use rustls::{
-    ServerConfig,
+    HandshakeKind, ServerConfig,
     crypto::ring::Ticketer,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::NoServerSessionStorage,
@@ -123,9 +126,14 @@ pub struct TlsAcceptor {
 impl TlsAcceptor {
     /// Shows `identity`, and agrees on one of `protocols` (ALPN), the preferred first.
     pub fn new(identity: Identity, protocols: &[&[u8]]) -> Self {
+        Self::for_clients(identity, protocols, &Clients::Nobody)
+    }
+
+    /// The same, for clients that may or must show a certificate.
+    pub fn for_clients(identity: Identity, protocols: &[&[u8]], clients: &Clients) -> Self {
         let shown = Arc::new(Shown::default());
         shown.show(identity);
-        Self::showing(shown, protocols, &Clients::Nobody)
+        Self::showing(shown, protocols, clients)
     }
 
     /// Shows what `shown` has at the moment of each handshake.
@@ -177,9 +185,19 @@ impl TlsAcceptor {
             Ok(stream)
         };
         match timeout(Duration::from_secs(TLS_HANDSHAKE_SECONDS), handshake).await {
-            Ok(Ok(stream)) => Ok(stream.into()),
-            Ok(Err(error)) => Err(io::Error::new(error.kind(), explain(&error))),
-            Err(_) => Err(ErrorKind::TimedOut.into()),
+            Ok(Ok(stream)) => {
+                let resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
+                counted::handshake(if resumed { Handshake::Resumed } else { Handshake::Full });
+                Ok(stream.into())
+            }
+            Ok(Err(error)) => {
+                counted::handshake(Handshake::Failed);
+                Err(io::Error::new(error.kind(), explain(&error)))
+            }
+            Err(_) => {
+                counted::handshake(Handshake::Failed);
+                Err(ErrorKind::TimedOut.into())
+            }
         }
     }
 }

@@ -23,6 +23,7 @@
 //! Reading order: [`tlsa`], [`plan`], [`primary`], [`proofs`], [`service`].
 
 pub mod limits;
+mod measured;
 pub mod plan;
 pub mod primary;
 pub mod proofs;

@@ -5,6 +5,7 @@ use crate::{
         FAILED_SECONDS, FAILED_SECONDS_MOST, NOTIFY_OCTETS, NOTIFY_SECONDS, PROPAGATION_SECONDS,
         PROPAGATION_SECONDS_MOST, RETRY_SECONDS, ROUND_SECONDS, ROUND_SECONDS_LEAST,
     },
+    measured,
     plan::{self, Task},
     primary::{self, Primary},
     proofs::AtPrimary,
@@ -124,6 +125,7 @@ pub async fn serve(mut environment: Environment) -> Result<(), Stop> {
     let woken = Rc::new(Notify::new());
     runtime::spawn(listen(network.clone(), options.dns_server, woken.clone()));
     runtime::spawn(listen_over_tcp(network.clone(), options.dns_server, woken.clone()));
+    measured::start();
     network.addressed().await;
     info!("looking after {} at {}, certificates by {url}", dns::to_text(primary.zone()), options.dns_server);
     let mut issuer = Issuer {
@@ -138,7 +140,9 @@ pub async fn serve(mut environment: Environment) -> Result<(), Stop> {
     };
     loop {
         let rest = sleep(Duration::from_secs(ROUND_SECONDS_LEAST));
-        let next = match issuer.round().await {
+        let round = issuer.round().await;
+        measured::round(round.is_ok(), issuer.failed.len());
+        let next = match round {
             Ok(seconds) => seconds,
             Err(error) => {
                 warn!("{error}");
@@ -291,7 +295,9 @@ impl<C: Connect + Clone + 'static> Issuer<C> {
         }
         let Some(authority) = &self.authority else { return Ok(false) };
         info!("{}: {}, ordering one for {}", task.host, task.reason, task.names.join(", "));
-        match self.issued(authority, task).await {
+        let issued = self.issued(authority, task).await;
+        measured::order(issued.is_ok());
+        match issued {
             Ok(until) => {
                 let hours = until.saturating_sub(dns::client::unix_seconds()) / 3_600;
                 info!("{}: has a certificate for {hours} h", task.host);

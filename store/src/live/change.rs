@@ -14,7 +14,7 @@
 //! Why pushing the same commits again is safe: the remote moves the branch only from the head that they were made on, so at
 //! most one of the two pushes does anything, and it does not matter which.
 
-use super::{ChangeError, Store, backoff::pause};
+use super::{ChangeError, Store, backoff::pause, measured};
 use crate::{
     Contested, Edits, Error, Identity, Merged, ObjectId, Repository, Resolution, Tree, TreePath,
     remote::{
@@ -116,6 +116,7 @@ impl<C: Connect> Store<C> {
     pub async fn transact<E>(&mut self, make: &mut Make<'_, E>) -> Result<Option<ObjectId>, ChangeError<E>> {
         let outcome = self.try_transact(make).await;
         self.tidy();
+        measured::measure(&self.repository);
         outcome
     }
 
@@ -150,7 +151,13 @@ impl<C: Connect> Store<C> {
         let mut unknown: Option<Problem> = None;
         for attempt in 0..UNKNOWN_PUSHES {
             pause(attempt).await;
-            match (self.push(base, new).await, unknown.take()) {
+            let pushed = self.push(base, new).await;
+            measured::pushed(match pushed {
+                Pushed::Accepted => measured::Push::Accepted,
+                Pushed::Unknown(_) => measured::Push::Unknown,
+                Pushed::Moved | Pushed::NotSent(_) | Pushed::Refused(_) => measured::Push::Refused,
+            });
+            match (pushed, unknown.take()) {
                 (Pushed::Accepted, _) => return Ok(true),
                 (Pushed::Moved, None) => {
                     self.follow().await?;

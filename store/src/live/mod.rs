@@ -12,6 +12,7 @@
 mod backoff;
 mod change;
 mod error;
+mod measured;
 
 pub use change::{Conflict, Make};
 pub use error::ChangeError;
@@ -85,6 +86,8 @@ impl<C: Connect> Store<C> {
     pub async fn clone(remote: Remote<C>, options: Options) -> Result<Self, RemoteError> {
         match Self::try_clone(&remote, &options).await {
             Ok((repository, branch)) => {
+                measured::start();
+                measured::measure(&repository);
                 let tidy_bytes = repository.packed_bytes();
                 Ok(Self { remote, repository, branch, options, tidy_bytes, collision: None, refused: None })
             }
@@ -151,7 +154,9 @@ impl<C: Connect> Store<C> {
     /// After an error the branch is where it was.
     pub async fn pull(&mut self) -> Result<Vec<Change>, RemoteError> {
         let old = self.head();
-        self.follow().await?;
+        let followed = self.follow().await;
+        measured::pulled(followed.is_ok(), &self.repository);
+        followed?;
         let changes = self.repository.diff(old.as_ref(), self.head().as_ref());
         self.tidy();
         changes.map_err(|error| self.remote.error(error.into()))
