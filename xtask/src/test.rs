@@ -36,7 +36,7 @@ pub fn run(arguments: Vec<String>) -> Result<ExitCode, Failure> {
     peers("runtime", &["tls", "http"], &artefacts, &mut skipped)?;
     step("certificates");
     peers("acme", &["pebble"], &artefacts, &mut skipped)?;
-    peers("dns", &["signed", "encrypted"], &artefacts, &mut skipped)?;
+    peers("dns", &["signed", "signed_transfers", "encrypted"], &artefacts, &mut skipped)?;
     peers("web", &["clients"], &artefacts, &mut skipped)?;
     step("git's servers");
     let names = ["git", "git_daemon", "signed_heads", "killed", "smart_http", "ssh"];
@@ -192,6 +192,10 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
     ("signed", "unbound", "unbound"),
     ("signed", "delv", "bind9-dnsutils"),
     ("signed", "dnssec-keygen", "bind9-utils"),
+    ("signed_transfers", "nsd", "nsd"),
+    ("signed_transfers", "ldns-verify-zone", "ldnsutils"),
+    ("signed_transfers", "dnssec-verify", "bind9-utils"),
+    ("signed_transfers", "delv", "bind9-dnsutils"),
     ("encrypted", "kdig", "knot-dnsutils"),
     ("encrypted", "dig", "bind9-dnsutils"),
     ("encrypted", "curl", "curl"),

@@ -503,7 +503,7 @@ impl<'a> Response<'a> {
     fn deny(&mut self, zone: &'a Zone, name: &Name, owner: usize, node: Option<Node<'_>>, spare: &mut Name) {
         let (apex, ttl) = (name.labels() - zone.labels(), zone.negative_ttl());
         let apex_node = zone.apex_node();
-        if let Some(soa) = apex_node.set(RecordType::SOA) {
+        if let Some(soa) = self.set_of(zone, apex_node, RecordType::SOA) {
             let offset = self.writer.suffix(owner, apex);
             let mut fits = self.writer.add(Section::Authority, offset, soa, Some(ttl));
             if self.dnssec_ok && fits {

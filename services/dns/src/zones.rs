@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use crate::dnssec::{Denial, Seeds, SignedZone, Signing};
 use crate::name::{HashKey, Name, to_text};
+use crate::record::Record;
 use crate::zone::{Index, Place, Zone};
 use crate::zonefile::{self, Warnings, ZoneError};
 
@@ -195,7 +196,7 @@ impl Zones {
 
     /// The keys of a zone and what they do, if it is signed.
     #[inline]
-    pub fn signed(&self, zone: &Zone) -> Option<&SignedZone> {
+    pub fn signed(&self, zone: &Zone) -> Option<&Rc<SignedZone>> {
         // What is kept of signed answers is for all.
         if zone.is_hidden() { None } else { self.signing.get(zone.signed()?) }
     }
@@ -204,6 +205,20 @@ impl Zones {
     #[inline]
     pub(crate) fn version(&self, signed: &SignedZone) -> u64 {
         self.signing.version(signed)
+    }
+
+    /// The SOA record of a zone as it is served: that of a signed zone may have a later serial number.
+    pub fn soa(&self, zone: &Zone) -> Option<Record> {
+        self.signed(zone).map_or_else(|| zone.soa(), |signed| signed.soa(zone))
+    }
+
+    /// Says whether others fetch zones signed: then their serial numbers change with signatures and keys, too.
+    pub(crate) fn set_fetched(&mut self, is_fetched: bool) {
+        if self.signing.set_fetched(is_fetched) {
+            for zone in &self.zones {
+                self.signing.attach(zone, zone.signed(), &self.key);
+            }
+        }
     }
 
     /// Whether the zone that this file is named like is served.

@@ -7,6 +7,7 @@ use crate::name::Name;
 use crate::query::{CLASS_IN, Rcode};
 use crate::types::RecordType;
 use crate::zone::{Node, Set, Zone};
+use std::rc::Rc;
 
 impl Authority {
     /// Signs zones that have no key files by keys from these seeds, if there are any; denies like this; keeps so many signatures
@@ -34,6 +35,17 @@ impl Authority {
             signer.set_time(now);
         }
         next
+    }
+
+    /// Says whether others fetch zones signed: then the serial numbers of signed zones change with their signatures and keys, so that
+    /// secondaries fetch them again.
+    pub fn set_fetched(&mut self, is_fetched: bool) {
+        self.zones.set_fetched(is_fetched);
+    }
+
+    /// The zones that have another serial number since this was last asked, although they are the same.
+    pub fn take_renewed(&mut self) -> Vec<Rc<Zone>> {
+        self.zones.signing().take_renewed()
     }
 
     /// What has changed about keys since this was last asked, in words.
@@ -110,7 +122,7 @@ impl<'a> Response<'a> {
     #[inline]
     fn any_prover<'p>(&'p mut self, zone: &'p Zone) -> Option<Prover<'p, 'a>> {
         let signer = self.signer.as_deref_mut()?;
-        let (signed, key) = (self.zones.signed(zone)?, self.zones.key());
+        let (signed, key) = (&**self.zones.signed(zone)?, self.zones.key());
         let (records, signatures) = (true, self.dnssec_ok);
         Some(Prover { writer: &mut self.writer, signer, zone, signed, key, records, signatures })
     }
@@ -145,7 +157,7 @@ impl<'a> Response<'a> {
 
     /// What an answer to ANY has: all sets of the node, those that signing adds among them.
     pub(super) fn sets_of(&self, zone: &'a Zone, node: Node<'a>) -> impl Iterator<Item = Set<'a>> + use<'a> {
-        let signed = self.zones.signed(zone).filter(|_| node.name().is_empty());
+        let signed = self.zones.signed(zone).filter(|_| node.name().is_empty()).map(|signed| &**signed);
         let added = move |rtype| signed.is_some_and(|signed| signed.apex_set(rtype).is_some());
         let own = node.sets().filter(move |set| !added(set.rtype()));
         own.chain(signed.into_iter().flat_map(SignedZone::apex_sets))

@@ -39,17 +39,37 @@ impl Hashes {
     }
 }
 
+/// The hash of a name, not kept.
 #[cold]
-fn compute(name: &[u8]) -> [u8; HASH_OCTETS] {
+pub fn compute(name: &[u8]) -> [u8; HASH_OCTETS] {
     let mut hash = [0; HASH_OCTETS];
     let digest = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, name);
     hash.copy_from_slice(&digest.as_ref()[..HASH_OCTETS]);
     hash
 }
 
+/// A label in base 32 with the extended alphabet, lower case (RFC 5155 §3.3).
+pub fn base32(hash: [u8; HASH_OCTETS]) -> [u8; 33] {
+    let mut label = [32; 33];
+    for (octets, digits) in hash.as_chunks::<5>().0.iter().zip(label[1..].as_chunks_mut::<8>().0) {
+        let bits = octets.iter().fold(0u64, |bits, octet| bits << 8 | u64::from(*octet));
+        for (number, digit) in digits.iter_mut().enumerate() {
+            let value = (bits >> (35 - 5 * number)) as u8 & 31;
+            *digit = if value < 10 { b'0' + value } else { b'a' + value - 10 };
+        }
+    }
+    label
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hashes_are_written_in_the_extended_alphabet() {
+        // RFC 4648 §10
+        assert_eq!(base32(*b"foobafoobafoobafooba")[1..], b"cpnmuoj1".repeat(4));
+    }
 
     #[test]
     fn hashes_are_the_same_with_and_without_room() {

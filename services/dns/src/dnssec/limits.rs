@@ -35,6 +35,25 @@ pub const RING_OCTETS_PER_SIGNATURE: usize = 128;
 /// A ring has room for ten of the longest answers, or there is none.
 pub const RING_OCTETS_LEAST: usize = 16 * 1024;
 
+/// Names that are put in order in one go before a signed zone is transferred, some 5 ms of hashing; others are answered in between.
+pub const CHAIN_SLICE: usize = 4_096;
+
+/// Signatures that are kept of a transfer for the next one, 64 octets each: 4 MiB. What is behind them is signed each time.
+pub const EDITION_SIGNATURES: usize = 65_536;
+
+/// Octets that a name takes while its zone is being transferred signed; without memory for them the transfer is refused.
+pub const CHAIN_OCTETS_PER_NAME: usize = 128;
+
+/// Zones whose signatures are kept for the next transfer. With more, all are forgotten.
+pub const EDITIONS: usize = 16;
+
+/// Seconds after which a signed zone that has not changed gets a higher serial number, so that secondaries fetch new signatures:
+/// a quarter of the least that signatures are valid for, which leaves a secondary ten days to come.
+pub const RENEWAL_SECONDS: u64 = SIGNATURE_SECONDS as u64 / 4;
+
+/// From when the hours are counted that are added to serial numbers: 2026-01-01, so that the sum stays near the file's number.
+pub const SERIAL_EPOCH: u64 = 1_767_225_600;
+
 /// Seeds at a time: the one in use, the next, the one before, and one to spare. More: the image does not start.
 pub const SEEDS: usize = 4;
 

@@ -12,8 +12,10 @@
 //! `proof` for what answers have. Why it is done so: docs/decisions/dnssec.md.
 
 mod answers;
+mod bitmap;
 mod cache;
 mod canonical;
+mod edition;
 mod hashes;
 mod key;
 mod keyfile;
@@ -27,6 +29,7 @@ mod signer;
 mod signing;
 
 pub use answers::{Asked, Finished};
+pub use edition::Edition;
 pub use key::{Algorithm, SigningKey};
 pub use keyfile::is_key_file;
 pub use keyring::Seeds;

@@ -11,10 +11,11 @@
 //! Of these only what is around the next closer name depends on a name that a stranger can make up, so that is the only
 //! signature to be made when random names are asked for. All others are in the cache.
 
-use super::hashes::HASH_OCTETS;
+use super::bitmap;
+use super::hashes::{HASH_OCTETS, base32};
 use super::neighbours::{self, Neighbour};
 use super::signed::{Denial, NSEC3_PARAMETERS, SignedZone};
-use super::signer::{Data, Signer, Subject};
+use super::signer::{Data, Scratch, Signer, Subject};
 use crate::limits::{HEADER_OCTETS, NAME_OCTETS};
 use crate::message::{Section, Writer};
 use crate::name::{HashKey, Name};
@@ -298,38 +299,8 @@ impl Prover<'_, '_> {
 
     /// Puts the types at a node into the bitmap.
     fn types_of(&mut self, node: Node<'_>) {
-        let with_nsec = self.signed.denial == Denial::Nsec;
-        let types = &mut self.signer.scratch.types;
-        types.clear();
-        if node.is_cut() {
-            // RFC 4035 §2.3: at a cut the parent has nothing else to say.
-            types.extend(
-                [RecordType::NS, RecordType::DS]
-                    .iter()
-                    .filter(|rtype| node.set(**rtype).is_some())
-                    .map(|t| t.0),
-            );
-            if with_nsec || node.set(RecordType::DS).is_some() {
-                types.push(RecordType::RRSIG.0);
-            }
-        } else {
-            let ours = |rtype: &u16| {
-                matches!(RecordType(*rtype), RecordType::RRSIG | RecordType::NSEC | RecordType::NSEC3)
-            };
-            types.extend(node.sets().map(|set| set.rtype().0).filter(|rtype| !ours(rtype)));
-            if node.name().is_empty() {
-                types.extend(self.signed.apex_sets().map(|set| set.rtype().0));
-            }
-            if with_nsec || !types.is_empty() {
-                types.push(RecordType::RRSIG.0);
-            }
-        }
-        if with_nsec {
-            types.push(RecordType::NSEC.0);
-        }
-        types.sort_unstable();
-        types.dedup();
-        put_bitmap(types, &mut self.signer.scratch.bitmap);
+        let Scratch { types, bitmap, .. } = &mut self.signer.scratch;
+        bitmap::of_node(self.signed, node, types, bitmap);
     }
 
     /// The types at the name before, which is almost always made up.
@@ -377,53 +348,9 @@ fn step(mut hash: [u8; HASH_OCTETS], by: i8) -> [u8; HASH_OCTETS] {
     hash
 }
 
-/// A label in base 32 with the extended alphabet, lower case (RFC 5155 §3.3).
-fn base32(hash: [u8; HASH_OCTETS]) -> [u8; 33] {
-    let mut label = [32; 33];
-    for (octets, digits) in hash.as_chunks::<5>().0.iter().zip(label[1..].as_chunks_mut::<8>().0) {
-        let bits = octets.iter().fold(0u64, |bits, octet| bits << 8 | u64::from(*octet));
-        for (number, digit) in digits.iter_mut().enumerate() {
-            let value = (bits >> (35 - 5 * number)) as u8 & 31;
-            *digit = if value < 10 { b'0' + value } else { b'a' + value - 10 };
-        }
-    }
-    label
-}
-
-/// RFC 4034 §4.1.2, of types in order.
-fn put_bitmap(types: &[u16], out: &mut Vec<u8>) {
-    out.clear();
-    for window in types.chunk_by(|a, b| a >> 8 == b >> 8) {
-        let mut bits = [0; 32];
-        for rtype in window {
-            bits[usize::from(rtype & 0xFF) / 8] |= 0x80 >> (rtype & 7);
-        }
-        let length = usize::from(window.last().map_or(0, |rtype| rtype & 0xFF)) / 8 + 1;
-        out.extend([(window[0] >> 8) as u8, length as u8]);
-        out.extend_from_slice(&bits[..length]);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[track_caller]
-    fn check(types: &[u16], expect: &[u8]) {
-        let mut out = vec![1, 2, 3];
-        put_bitmap(types, &mut out);
-        assert_eq!(out, expect);
-    }
-
-    #[test]
-    fn types_become_windows_of_bits() {
-        check(&[], &[]);
-        check(&[46, 47], &[0, 6, 0, 0, 0, 0, 0, 3]);
-        // RFC 4034 §4.3
-        let mut long = [0; 29];
-        (long[0], long[1], long[28]) = (4, 27, 0x20);
-        check(&[1, 15, 46, 47, 1234], &[&[0, 6, 0x40, 1, 0, 0, 0, 3], &long[..]].concat());
-    }
 
     #[test]
     fn hashes_have_neighbours() {
@@ -436,11 +363,5 @@ mod tests {
         assert_eq!(step(hash([1, 255]), 1), hash([2, 0]));
         assert_eq!(step(hash([1, 255]), 0), hash([1, 255]));
         assert_eq!(step([255; 20], 1), [0; 20]);
-    }
-
-    #[test]
-    fn hashes_are_written_in_the_extended_alphabet() {
-        // RFC 4648 §10
-        assert_eq!(base32(*b"foobafoobafoobafooba")[1..], b"cpnmuoj1".repeat(4));
     }
 }

@@ -85,6 +85,11 @@ pub struct Duties {
 }
 
 impl Duties {
+    /// Whether the same keys do the same, be it for longer or shorter.
+    pub fn are_as(&self, other: &Duties) -> bool {
+        *self == Duties { until: self.until, ..other.clone() }
+    }
+
     /// Who does what `now`, where the DNSKEY set has this TTL.
     pub fn at(now: u64, keys: &[Rc<SigningKey>], ttl: u32) -> Duties {
         let select = |does: &dyn Fn(&SigningKey) -> bool| -> Vec<usize> {

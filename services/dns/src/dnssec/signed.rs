@@ -4,10 +4,11 @@ use std::rc::Rc;
 
 use super::key::SigningKey;
 use super::keyring::Keyring;
-use super::limits::{DNSKEY_TTL_SECONDS, SIGNATURE_SECONDS};
+use super::limits::{DNSKEY_TTL_SECONDS, RENEWAL_SECONDS, SERIAL_EPOCH, SIGNATURE_SECONDS};
 use super::neighbours;
 use super::schedule::{self, Duties};
 use crate::name::{HashKey, Name};
+use crate::record::Record;
 use crate::types::RecordType;
 use crate::zone::{Builder, Node, RECORD_HEADER, Set, Zone, build};
 
@@ -31,7 +32,7 @@ pub struct SignedZone {
     /// Each key's part in the keys of the cache of signatures.
     ids: Vec<u64>,
     duties: Duties,
-    /// A zone of one name: DNSKEY, CDS, CDNSKEY, NSEC3PARAM.
+    /// A zone of one name: DNSKEY, CDS, CDNSKEY, NSEC3PARAM, and the SOA record if its serial number is another.
     records: Zone,
     /// How it is proved that something does not exist.
     pub denial: Denial,
@@ -40,16 +41,39 @@ pub struct SignedZone {
     /// Changes whenever anything here or in the zone does.
     pub generation: u32,
     longest_ttl: u32,
+    serial: SerialNumber,
+}
+
+/// What is added to the serial number of a zone that others fetch signed: it has to change with keys and signatures, of which the
+/// zone's own number knows nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SerialNumber {
+    /// Hours since [`SERIAL_EPOCH`] when keys or signatures changed; 0 where nobody fetches.
+    pub added: u32,
+    /// When they did, in seconds since 1970.
+    pub since: u64,
+}
+
+impl SerialNumber {
+    /// The number that follows, if keys have changed or it is time for new signatures.
+    pub fn next(self, now: u64, keys_changed: bool) -> SerialNumber {
+        let is_due = keys_changed || self.added == 0 || now >= self.since + RENEWAL_SECONDS;
+        if !is_due {
+            return self;
+        }
+        let hours = u32::try_from(now.saturating_sub(SERIAL_EPOCH) / 3_600).unwrap_or(u32::MAX / 2);
+        SerialNumber { added: hours.max(self.added + 1), since: now }
+    }
 }
 
 impl SignedZone {
     /// Signs `zone` by the keys that the keyring has for it, as of `now`. Where there are none the error says when there will be,
-    /// if ever. A zone with signatures of its own is left alone.
+    /// if ever. A zone with signatures of its own is left alone. `before` is what it was until now.
     pub fn new(
         zone: &Zone,
-        keyring: &Keyring,
-        denial: Denial,
+        (keyring, denial, is_fetched): (&Keyring, Denial, bool),
         (now, generation): (u64, u32),
+        before: Option<&SignedZone>,
         key: &HashKey,
     ) -> Result<SignedZone, Option<u64>> {
         let is_signed = zone.apex_node().set(RecordType::RRSIG).is_some();
@@ -62,9 +86,13 @@ impl SignedZone {
         if duties.sign_zone.is_empty() {
             return Err(duties.until);
         }
-        let ids = keys.iter().map(|pair| key.extend(key.root(), &pair.dnskey())).collect();
-        let records = records(zone, &keys, &duties, denial, key).ok_or(None)?;
-        Ok(SignedZone { keys, ids, duties, records, denial, is_plain, generation, longest_ttl })
+        let ids: Vec<u64> = keys.iter().map(|pair| key.extend(key.root(), &pair.dnskey())).collect();
+        let is_same = |before: &SignedZone| before.ids == ids && before.duties.are_as(&duties);
+        let serial = before.map(|before| before.serial).unwrap_or_default();
+        let keys_changed = !before.is_some_and(is_same);
+        let serial = if is_fetched { serial.next(now, keys_changed) } else { serial };
+        let records = records(zone, &keys, &duties, denial, serial.added, key).ok_or(None)?;
+        Ok(SignedZone { keys, ids, duties, records, denial, is_plain, generation, longest_ttl, serial })
     }
 
     /// The keys that sign sets of this type: their numbers.
@@ -104,9 +132,20 @@ impl SignedZone {
         SIGNATURE_SECONDS.max(self.longest_ttl.saturating_mul(2))
     }
 
-    /// When a key begins or ends to do something.
+    /// When a key begins or ends to do something, or there is to be another serial number.
     pub fn until(&self) -> Option<u64> {
-        self.duties.until
+        let renewal = (self.serial.added > 0).then(|| self.serial.since + RENEWAL_SECONDS);
+        self.duties.until.into_iter().chain(renewal).min()
+    }
+
+    /// What is added to the zone's serial number.
+    pub fn serial(&self) -> SerialNumber {
+        self.serial
+    }
+
+    /// The SOA record of `zone` as it is served.
+    pub fn soa(&self, zone: &Zone) -> Option<Record> {
+        self.records.soa().or_else(|| zone.soa())
     }
 
     /// Which keys do what, in words; and what is wrong with their times.
@@ -151,6 +190,7 @@ fn records(
     keys: &[Rc<SigningKey>],
     duties: &Duties,
     denial: Denial,
+    added: u32,
     key: &HashKey,
 ) -> Option<Zone> {
     let mut apex = Name::root(key);
@@ -170,8 +210,29 @@ fn records(
             add(RecordType::CDNSKEY, DNSKEY_TTL_SECONDS, &keys[*number].dnskey())?;
         }
     }
+    if let Some(Record { rtype, ttl, mut data, .. }) = zone.soa().filter(|_| added > 0) {
+        let at = data.len().checked_sub(20)?;
+        data[at..at + 4].copy_from_slice(&zone.serial().wrapping_add(added).to_be_bytes());
+        add(rtype, ttl, &data)?;
+    }
     if denial == Denial::Nsec3 {
         add(RecordType::NSEC3PARAM, zone.negative_ttl(), &NSEC3_PARAMETERS)?;
     }
     Some(builder.finish_unchecked())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn serial_numbers_rise_with_keys_and_time_and_not_otherwise() {
+        let start = SERIAL_EPOCH + 10 * 3_600;
+        let first = SerialNumber::default().next(start, false);
+        assert_eq!((first.added, first.since), (10, start));
+        assert_eq!(first.next(start + RENEWAL_SECONDS - 1, false), first);
+        assert_eq!(first.next(start + 60, true).added, 11, "twice in an hour");
+        assert_eq!(first.next(start + RENEWAL_SECONDS, false).added, 10 + RENEWAL_SECONDS as u32 / 3_600);
+        assert_eq!(SerialNumber::default().next(0, true).added, 1, "a clock that is wrong");
+    }
 }

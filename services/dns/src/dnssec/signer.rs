@@ -6,7 +6,7 @@ use super::answers::{Answers, Asked, Finished};
 use super::cache::{Cache, Signature};
 use super::canonical::Canonical;
 use super::hashes::Hashes;
-use super::limits::{INCEPTION_SECONDS, RING_OCTETS_PER_SIGNATURE};
+use super::limits::{INCEPTION_SECONDS, RING_OCTETS_PER_SIGNATURE, RRSIG_HEADER, SIGNATURE_OCTETS};
 use super::signed::SignedZone;
 use crate::limits::{CHAIN_LINKS, NAME_OCTETS, RRSET_OCTETS};
 use crate::name::{HashKey, Name};
@@ -65,22 +65,33 @@ pub struct Scratch {
     pub bitmap: Vec<u8>,
 }
 
-struct Maker {
+/// Makes signatures, whatever becomes of them.
+#[derive(Debug)]
+pub(super) struct Maker {
     canonical: Canonical,
     message: Vec<u8>,
     random: SystemRandom,
     made: u64,
 }
 
+/// Seconds since 1970 between which a signature is valid.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Validity {
+    pub(super) from: u32,
+    pub(super) to: u32,
+}
+
+impl Validity {
+    /// Of signatures that are made `now`.
+    pub(super) fn new(now: u64, signed: &SignedZone) -> Validity {
+        let to = now + u64::from(signed.signature_seconds());
+        Validity { from: now.saturating_sub(INCEPTION_SECONDS) as u32, to: to as u32 }
+    }
+}
+
 impl Signer {
     /// Room for so many signatures of sets and of denials, and hashes of names.
     pub fn new(hash_key: &HashKey, (sets, denials): (usize, usize), hashes: usize) -> Signer {
-        let maker = Maker {
-            canonical: Canonical::default(),
-            message: Vec::new(),
-            random: SystemRandom::new(),
-            made: 0,
-        };
         let scratch = Scratch {
             name: Some(Box::new(Name::root(hash_key))),
             hashes: Hashes::new(hashes),
@@ -94,7 +105,7 @@ impl Signer {
             sets: Cache::new(sets),
             denials: Cache::new(denials),
             answers: [sets, denials].map(|kept| Answers::new(kept, kept * RING_OCTETS_PER_SIGNATURE)),
-            maker,
+            maker: Maker::new(),
             scratch,
         }
     }
@@ -147,6 +158,10 @@ impl Signer {
 }
 
 impl Maker {
+    pub(super) fn new() -> Maker {
+        Maker { canonical: Canonical::default(), message: Vec::new(), random: SystemRandom::new(), made: 0 }
+    }
+
     #[cold]
     fn renew(
         &mut self,
@@ -157,6 +172,28 @@ impl Maker {
         number: usize,
         subject: Subject<'_>,
     ) -> Option<()> {
+        let (header, start) = self.prepare(Validity::new(now, signed), (zone, signed), number, subject)?;
+        let digest = hash_key.extend(0, &self.message[start..]);
+        entry.generation = signed.generation;
+        if entry.digest == digest && (now as u32) < entry.refresh {
+            return Some(());
+        }
+        // What cannot be signed must not be taken for signed the next time.
+        entry.refresh = 0;
+        entry.signature = self.sign(signed, number)?;
+        let refresh = now as u32 + signed.signature_seconds() / 2;
+        (entry.header, entry.digest, entry.refresh) = (header, digest, refresh);
+        Some(())
+    }
+
+    /// Puts together what is signed (RFC 4034 §3.1.8.1): the beginning of the RRSIG record's data, and where the set begins.
+    pub(super) fn prepare(
+        &mut self,
+        validity: Validity,
+        (zone, signed): (&Zone, &SignedZone),
+        number: usize,
+        subject: Subject<'_>,
+    ) -> Option<([u8; RRSIG_HEADER], usize)> {
         let mut owner = [0; 2 * NAME_OCTETS];
         let owner_octets = subject.owner[0].len() + subject.owner[1].len();
         owner[..subject.owner[0].len()].copy_from_slice(subject.owner[0]);
@@ -165,11 +202,9 @@ impl Maker {
         let (pair, _) = signed.key(number)?;
         self.message.clear();
         self.message.try_reserve(RECORD_HEADER).ok()?;
-        let valid = signed.signature_seconds();
-        let (from, to) = (now.saturating_sub(INCEPTION_SECONDS), now + u64::from(valid));
         self.message.extend(subject.rtype.0.to_be_bytes());
         self.message.extend([pair.algorithm() as u8, labels(owner)]);
-        for number in [subject.ttl, to as u32, from as u32] {
+        for number in [subject.ttl, validity.to, validity.from] {
             self.message.extend(number.to_be_bytes());
         }
         self.message.extend(pair.tag().to_be_bytes());
@@ -177,17 +212,14 @@ impl Maker {
         self.message.extend_from_slice(zone.apex());
         let start = self.message.len();
         self.put_records(owner, subject);
-        let digest = hash_key.extend(0, &self.message[start..]);
-        entry.generation = signed.generation;
-        if entry.digest == digest && (now as u32) < entry.refresh {
-            return Some(());
-        }
-        // What cannot be signed must not be taken for signed the next time.
-        entry.refresh = 0;
-        entry.signature = pair.sign(&self.random, &self.message)?;
-        (entry.header, entry.digest, entry.refresh) = (header, digest, now as u32 + valid / 2);
+        Some((header, start))
+    }
+
+    /// Signs what was put together last.
+    pub(super) fn sign(&mut self, signed: &SignedZone, number: usize) -> Option<[u8; SIGNATURE_OCTETS]> {
+        let (pair, _) = signed.key(number)?;
         self.made += 1;
-        Some(())
+        pair.sign(&self.random, &self.message)
     }
 
     fn put_records(&mut self, owner: &[u8], subject: Subject<'_>) {

@@ -15,7 +15,11 @@ pub(crate) struct Signing {
     keyring: Keyring,
     denial: Denial,
     now: u64,
-    zones: Vec<Option<SignedZone>>,
+    zones: Vec<Option<Rc<SignedZone>>>,
+    /// Whether others fetch zones signed, so that serial numbers have to go with signatures.
+    is_fetched: bool,
+    /// Zones whose serial number is another one, although they are the same.
+    renewed: Vec<Rc<Zone>>,
     generation: u32,
     /// Changes with the time, and with which zones there are.
     surroundings: u32,
@@ -27,7 +31,7 @@ pub(crate) struct Signing {
 impl Signing {
     /// The zone with this number.
     #[inline]
-    pub(crate) fn get(&self, number: usize) -> Option<&SignedZone> {
+    pub(crate) fn get(&self, number: usize) -> Option<&Rc<SignedZone>> {
         self.zones.get(number)?.as_ref()
     }
 
@@ -75,19 +79,20 @@ impl Signing {
 
     /// Takes in a zone, in place of the one with the number `old`.
     pub(crate) fn attach(&mut self, zone: &Zone, old: Option<usize>, key: &HashKey) {
-        let before = old.and_then(|number| self.get(number)).map(SignedZone::report);
+        let before = old.and_then(|number| self.get(number)).cloned();
+        let report = before.as_ref().map(|signed| signed.report());
         self.detach(old);
         self.generation = self.generation.wrapping_add(1);
-        let at = (self.now, self.generation);
         zone.set_signed(None);
         if self.now == 0 {
             return; // Nobody has said yet what time it is.
         }
-        let signed = match SignedZone::new(zone, &self.keyring, self.denial, at, key) {
+        let how = (&self.keyring, self.denial, self.is_fetched);
+        let signed = match SignedZone::new(zone, how, (self.now, self.generation), before.as_deref(), key) {
             Ok(signed) => signed,
             Err(until) => return self.awaited = self.awaited.into_iter().chain(until).min(),
         };
-        if before.as_ref() != Some(&signed.report()) && self.news.len() < NEWS {
+        if report.as_ref() != Some(&signed.report()) && self.news.len() < NEWS {
             self.news.extend(
                 signed.report().into_iter().map(|line| format!("zone {}: {line}", to_text(zone.apex()))),
             );
@@ -96,7 +101,7 @@ impl Signing {
         if free == self.zones.len() {
             self.zones.push(None);
         }
-        self.zones[free] = Some(signed);
+        self.zones[free] = Some(Rc::new(signed));
         zone.set_signed(Some(free));
     }
 
@@ -115,11 +120,26 @@ impl Signing {
         self.awaited = if all { None } else { self.awaited };
         for zone in zones {
             let signed = zone.signed().and_then(|number| self.get(number));
-            if all || signed.and_then(SignedZone::until).is_some_and(|until| until <= now) {
+            let before = signed.map(|signed| signed.serial());
+            if all || signed.and_then(|signed| signed.until()).is_some_and(|until| until <= now) {
                 self.attach(zone, zone.signed(), key);
             }
+            let after = zone.signed().and_then(|number| self.get(number)).map(|signed| signed.serial());
+            if after != before {
+                self.renewed.push(zone.clone());
+            }
         }
-        self.zones.iter().flatten().filter_map(SignedZone::until).chain(self.awaited).min()
+        self.zones.iter().flatten().filter_map(|signed| signed.until()).chain(self.awaited).min()
+    }
+
+    /// Says whether others fetch zones signed: then serial numbers go with signatures.
+    pub(crate) fn set_fetched(&mut self, is_fetched: bool) -> bool {
+        std::mem::replace(&mut self.is_fetched, is_fetched) != is_fetched
+    }
+
+    /// The zones that have another serial number since this was last asked, although they are the same.
+    pub(crate) fn take_renewed(&mut self) -> Vec<Rc<Zone>> {
+        std::mem::take(&mut self.renewed)
     }
 
     /// What has changed since this was last asked, in words; and what is wrong with the keys.

@@ -90,11 +90,16 @@ async fn transfer(
 ) -> std::io::Result<()> {
     let _counted = Counted::new(server);
     let reserved = session.as_ref().map_or(0, Session::octets);
+    // What takes long is done in slices, between which others are answered: names are put in order, and messages signed.
+    while !outgoing.prepare() {
+        tokio::task::yield_now().await;
+    }
     while let Some(mut message) = outgoing.next_message(reserved) {
         if let Some(session) = &mut session {
             session.sign(&mut message, unix_seconds());
         }
         timeout(SILENCE, stream.write_all(&prefixed(&message))).await??;
+        tokio::task::yield_now().await;
     }
     timeout(SILENCE, stream.flush()).await??;
     Ok(())

@@ -4,6 +4,7 @@ use super::Server;
 use super::clients::client;
 use super::updates::{handle_notify, handle_update};
 use crate::client::unix_seconds;
+use crate::dnssec::SignedZone;
 use crate::limits::{TRANSFERS, UDP_OCTETS, UDP_OCTETS_WITHOUT_EDNS};
 use crate::name::Name;
 use crate::opt::ExtendedError;
@@ -113,6 +114,9 @@ fn handle_transfer(
     let Ok(request) = Request::parse(message) else {
         return finish(refusal(server, message, Rcode::FormErr, None), session);
     };
+    if let Some(signed) = server.authority.zones().signed(&zone).cloned() {
+        return handle_signed_transfer(server, transport, (message, request), (zone, signed), session);
+    }
     let history = server.history_of(&zone);
     let differences =
         request.serial.and_then(|serial| history.and_then(|history| history.since(serial, zone.serial())));
@@ -125,6 +129,27 @@ fn handle_transfer(
     }
     server.authority.count(Rcode::NoError);
     Reply::Transfer(Box::new(Outgoing::new(&request, zone, differences)), session)
+}
+
+/// A zone that we sign is transferred signed, and as a whole: what changed since an older version is not kept of signatures.
+fn handle_signed_transfer(
+    server: &mut Server,
+    transport: Transport,
+    (message, request): (&[u8], Request),
+    (zone, signed): (Rc<Zone>, Rc<SignedZone>),
+    session: Option<Session>,
+) -> Reply {
+    if transport == Transport::Udp {
+        server.authority.count(Rcode::NoError);
+        let reserved = session.as_ref().map_or(0, Session::octets);
+        return finish(Outgoing::soa_only(&request, signed.soa(&zone)).next_message(reserved), session);
+    }
+    let edition = (server.transfers < TRANSFERS).then(|| server.edition_of(&zone, &signed)).flatten();
+    let Some(edition) = edition else {
+        return finish(refusal(server, message, Rcode::ServFail, None), session);
+    };
+    server.authority.count(Rcode::NoError);
+    Reply::Transfer(Box::new(Outgoing::signed(&request, edition)), session)
 }
 
 /// IXFR over UDP: all that changed, or the SOA record alone, which sends the client to TCP (RFC 1995 §2).
@@ -142,7 +167,7 @@ fn answer_small(
             return Some(message);
         }
     }
-    Outgoing::soa_only(request, &zone).next_message(reserved)
+    Outgoing::soa_only(request, zone.soa()).next_message(reserved)
 }
 
 /// The zone that is called exactly so.

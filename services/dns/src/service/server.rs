@@ -6,6 +6,8 @@ use super::replays::Replays;
 use super::secondary::Secondary;
 use super::updates::Backend;
 use crate::catalog::Catalogs;
+use crate::dnssec::limits::{CHAIN_OCTETS_PER_NAME, EDITIONS};
+use crate::dnssec::{Edition, SignedZone};
 use crate::keys::{Keys, is_at_or_below};
 use crate::limits;
 use crate::name::Name;
@@ -60,8 +62,10 @@ pub struct Server {
     pub(super) to_answer: Rc<Notify>,
     /// Answers over TLS.
     pub(super) encrypted: Encrypted,
-    /// There are other signing keys.
+    /// There are other signing keys, or others who fetch zones.
     pub(super) to_sign: Rc<Notify>,
+    /// Signed zones that were fetched last, by name.
+    editions: HashMap<Vec<u8>, Rc<Edition>>,
     pub(super) transfers: usize,
 }
 
@@ -90,6 +94,7 @@ impl Server {
             to_answer: Rc::default(),
             encrypted: Encrypted::default(),
             to_sign: Rc::default(),
+            editions: HashMap::new(),
             transfers: 0,
         }
     }
@@ -140,6 +145,7 @@ impl Server {
         self.authority.zones_mut().remove(apex);
         self.histories.remove(apex.wire());
         self.asked.remove(apex.wire());
+        self.editions.remove(apex.wire());
         self.notifier.forget(apex.wire());
     }
 
@@ -148,10 +154,31 @@ impl Server {
         self.histories.get(zone.apex())
     }
 
+    /// Whether anybody may fetch zones.
+    pub(super) fn has_fetchers(&self) -> bool {
+        self.policy.open_transfers || self.keys.iter().next().is_some()
+    }
+
+    /// The signed zone as secondaries get it, with the signatures that were made for the last of them. None where there is no memory
+    /// for it.
+    pub(super) fn edition_of(&mut self, zone: &Rc<Zone>, signed: &Rc<SignedZone>) -> Option<Rc<Edition>> {
+        if let Some(edition) = self.editions.get(zone.apex()).filter(|edition| edition.is_of(zone, signed)) {
+            return Some(edition.clone());
+        }
+        self.editions.remove(zone.apex());
+        if self.editions.len() >= EDITIONS {
+            self.editions.clear();
+        }
+        self.room(zone.nodes_in_order().len() * CHAIN_OCTETS_PER_NAME).ok()?;
+        let edition = Rc::new(Edition::new(zone.clone(), signed.clone(), client::unix_seconds()));
+        self.editions.insert(zone.apex().to_vec(), edition.clone());
+        Some(edition)
+    }
+
     /// Tells everybody that serves the zone besides us that it has changed; nobody where nobody may fetch it.
     pub fn tell(&mut self, zone: &Zone) {
-        let nobody = !self.policy.open_transfers && self.keys.iter().next().is_none();
-        let Some(soa) = zone.soa().filter(|_| !nobody) else { return };
+        let soa = self.authority.zones().soa(zone);
+        let Some(soa) = soa.filter(|_| self.has_fetchers()) else { return };
         let now_ms = platform::clock::monotonic() / 1_000_000;
         for (address, key) in self.secondaries_of(zone, &soa) {
             let target = SocketAddr::new(address, self.policy.port);

@@ -116,10 +116,14 @@ fn now() -> u64 {
 }
 
 fn tell_time(server: &Rc<RefCell<Server>>) -> Option<u64> {
-    let authority = &mut server.borrow_mut().authority;
-    let next = authority.set_time(now());
-    for line in authority.signing_news() {
+    let server = &mut *server.borrow_mut();
+    server.authority.set_fetched(server.has_fetchers());
+    let next = server.authority.set_time(now());
+    for line in server.authority.signing_news() {
         info!("{line}");
+    }
+    for zone in server.authority.take_renewed() {
+        server.tell(&zone);
     }
     next
 }

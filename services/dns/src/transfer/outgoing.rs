@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::request::Request;
 use super::writer::Writer;
+use crate::dnssec::Edition;
 use crate::limits::{HEADER_OCTETS, MESSAGE_OCTETS};
 use crate::packet::set_count;
 use crate::record::{Difference, Record, is_later};
@@ -21,6 +22,8 @@ pub struct Outgoing {
     /// Whether the first message has an OPT record (RFC 5936 §2.2.5).
     has_opt: bool,
     first: bool,
+    /// Of a signed zone, whose names have to be put in order first.
+    edition: Option<Rc<Edition>>,
 }
 
 /// An OPT record that only says that we have EDNS.
@@ -38,14 +41,43 @@ impl Outgoing {
         Outgoing::of(request, records)
     }
 
+    /// Answers `request` with a signed zone: whole, or the SOA record alone where the client has this version.
+    pub fn signed(request: &Request, edition: Rc<Edition>) -> Outgoing {
+        let soa = edition.soa();
+        let serial = soa.as_ref().and_then(Record::serial);
+        let is_newer = request.serial.is_none_or(|has| serial.is_some_and(|serial| is_later(serial, has)));
+        if !is_newer {
+            return Outgoing::of(request, Box::new(soa.into_iter()));
+        }
+        let mut outgoing = Outgoing::of(
+            request,
+            Box::new(soa.clone().into_iter().chain(edition.clone().records()).chain(soa)),
+        );
+        outgoing.edition = Some(edition);
+        outgoing
+    }
+
+    /// Does some of what there is to be done before the first message; whether there is nothing left.
+    pub fn prepare(&self) -> bool {
+        self.edition.as_ref().is_none_or(|edition| edition.prepare())
+    }
+
     /// Only the SOA record: the answer over UDP to whoever should ask over TCP (RFC 1995 §2).
-    pub fn soa_only(request: &Request, zone: &Zone) -> Outgoing {
-        Outgoing::of(request, Box::new(zone.soa().into_iter()))
+    pub fn soa_only(request: &Request, soa: Option<Record>) -> Outgoing {
+        Outgoing::of(request, Box::new(soa.into_iter()))
     }
 
     fn of(request: &Request, records: Box<dyn Iterator<Item = Record>>) -> Outgoing {
         let (question, has_opt) = (request.question.clone(), request.has_opt);
-        Outgoing { records, held: None, header: request.answer_header(), question, has_opt, first: true }
+        Outgoing {
+            records,
+            held: None,
+            header: request.answer_header(),
+            question,
+            has_opt,
+            first: true,
+            edition: None,
+        }
     }
 
     /// The next message, with so many octets left for its signature; `None` behind the last.

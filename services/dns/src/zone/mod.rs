@@ -275,6 +275,11 @@ impl<'z> Node<'z> {
         self.flags().has(Flags::CUT)
     }
 
+    /// Whether a cut or a DNAME record is above it.
+    pub(crate) fn is_occluded(self) -> bool {
+        self.flags().has(Flags::OCCLUDED)
+    }
+
     fn flags(self) -> Flags {
         Flags(self.octets.get(4).copied().unwrap_or(0))
     }
