@@ -12,6 +12,7 @@
 mod body;
 mod client;
 mod error;
+mod one;
 mod patient;
 mod server;
 mod url;

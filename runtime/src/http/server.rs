@@ -1,15 +1,11 @@
 //! The server's end of one connection: requests to a handler, its responses back.
 
-use super::{Body, Error, H2, HTTP_1_1, Local, Received, Request, Response, patient::Patient};
-use crate::limits::{
-    HTTP_HEAD_BYTES, HTTP_HEADERS, HTTP_IDLE_SECONDS, HTTP_PATIENCE_SECONDS, HTTP_STREAMS, HTTP_WINDOW_BYTES,
+use super::{Body, Error, H2, HTTP_1_1, Local, Received, Request, Response, one, patient::Patient};
+use crate::{
+    limits::{HTTP_HEAD_BYTES, HTTP_PATIENCE_SECONDS, HTTP_STREAMS, HTTP_WINDOW_BYTES},
+    metrics::counted,
 };
-use crate::metrics::counted;
-use hyper::{
-    body::Incoming,
-    server::conn::{http1, http2},
-    service::service_fn,
-};
+use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{convert::Infallible, future::Future, time::Duration};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -28,17 +24,21 @@ where
     H: Fn(Request<Received>) -> F + 'static,
     F: Future<Output = Response<Body>> + 'static,
 {
-    let patience = Duration::from_secs(HTTP_PATIENCE_SECONDS);
-    let service = service_fn(move |request: Request<Incoming>| {
+    let answer = move |request: Request<Incoming>| {
         let response = handler(request.map(Received::new));
         async move {
             let response = response.await;
             counted::response(response.status().as_u16());
-            Ok::<_, Infallible>(response)
+            response
         }
-    });
-    let stream = TokioIo::new(Patient::new(stream));
+    };
+    let stream = Patient::new(stream);
     if protocol == Some(H2) {
+        let service = service_fn(move |request| {
+            let response = answer(request);
+            async move { Ok::<_, Infallible>(response.await) }
+        });
+        let patience = Duration::from_secs(HTTP_PATIENCE_SECONDS);
         let mut builder = http2::Builder::new(Local);
         builder.timer(TokioTimer::new()).max_header_list_size(HTTP_HEAD_BYTES as u32);
         builder.max_concurrent_streams(HTTP_STREAMS).max_send_buf_size(HTTP_WINDOW_BYTES as usize);
@@ -46,10 +46,7 @@ where
             .initial_stream_window_size(HTTP_WINDOW_BYTES)
             .initial_connection_window_size(HTTP_WINDOW_BYTES);
         builder.keep_alive_interval(patience).keep_alive_timeout(patience);
-        return Ok(builder.serve_connection(stream, service).await?);
+        return Ok(Box::pin(builder.serve_connection(TokioIo::new(stream), service)).await?);
     }
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(HTTP_IDLE_SECONDS));
-    builder.max_headers(HTTP_HEADERS).max_header_size(HTTP_HEAD_BYTES).max_buf_size(HTTP_HEAD_BYTES);
-    Ok(builder.serve_connection(stream, service).await?)
+    one::serve(stream, move |request| Box::pin(answer(request))).await
 }
