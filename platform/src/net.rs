@@ -2,6 +2,7 @@
 
 use crate::{manifest::OpenError, target};
 use solo5_sys::manifest::device_type::NET_BASIC;
+use std::fmt;
 
 /// Bytes of an Ethernet header: destination, source, type.
 pub const ETHERNET_HEADER: usize = 14;
@@ -44,6 +45,30 @@ pub struct Segmentation {
     pub headers: u16,
     /// Bytes of data in each segment but the last.
     pub size: u16,
+}
+
+/// How an interface ends the sleep of an image that has nothing to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interrupt {
+    /// The host knows what the image waits for.
+    Host,
+    /// By a line of this number, which several devices may share.
+    Line(u8),
+    /// By messages to the processor: MSI-X.
+    Messages,
+    /// Not at all: nobody has said which line is its own.
+    Never,
+}
+
+impl fmt::Display for Interrupt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host => write!(f, "the host"),
+            Self::Line(line) => write!(f, "interrupt line {line}"),
+            Self::Messages => write!(f, "MSI-X"),
+            Self::Never => write!(f, "nothing"),
+        }
+    }
 }
 
 /// A frame that has come in.
@@ -97,6 +122,11 @@ impl NetDevice {
     /// What the interface does for us with frames that we send.
     pub fn capabilities(&self) -> Capabilities {
         self.interface.capabilities()
+    }
+
+    /// How the interface ends a sleep.
+    pub fn interrupt(&self) -> Interrupt {
+        self.interface.interrupt()
     }
 
     /// Takes one frame into `frame`, without its checksum; `None` when there is none now. A frame longer than `frame` is cut.

@@ -164,8 +164,9 @@ fn start(
 }
 
 /// Opens an interface, and gives its network turns from now on.
-fn open(device: &str, settings: Settings) -> Result<Network, OpenError> {
-    let device = platform::net::open(device)?;
+fn open(name: &str, settings: Settings) -> Result<Network, OpenError> {
+    let device = platform::net::open(name)?;
+    ::log::debug!("{name}: a frame ends a sleep by {}", device.interrupt());
     let network = Network::new(Box::new(device), Box::new(SystemClock), platform::entropy::fill, settings);
     NETWORKS.with_borrow_mut(|networks| networks.push(network.clone()));
     Ok(network)

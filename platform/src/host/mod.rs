@@ -3,7 +3,7 @@
 use crate::{
     block::IoError,
     manifest::OpenError,
-    net::{Capabilities, Offload},
+    net::{Capabilities, Interrupt, Offload},
 };
 use solo5_sys::manifest::Entry;
 use std::time::{Duration, Instant, SystemTime};
@@ -49,6 +49,11 @@ impl Interface {
 
     pub fn capabilities(&self) -> Capabilities {
         Capabilities::default()
+    }
+
+    /// How it ends a sleep.
+    pub fn interrupt(&self) -> Interrupt {
+        Interrupt::Host
     }
 }
 

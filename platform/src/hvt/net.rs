@@ -7,7 +7,7 @@
 
 use super::{console, exit, hypercall, kick};
 use crate::{
-    net::{Capabilities, Offload},
+    net::{Capabilities, Interrupt, Offload},
     report::interface_gone,
 };
 use solo5_sys::{
@@ -81,6 +81,11 @@ impl Interface {
     /// Nothing: a tender takes frames as they are.
     pub fn capabilities(&self) -> Capabilities {
         Capabilities::default()
+    }
+
+    /// How it ends a sleep.
+    pub fn interrupt(&self) -> Interrupt {
+        Interrupt::Host
     }
 }
 

@@ -21,12 +21,21 @@ pub struct Power {
     pub control: u16,
     /// Port and value by which the firmware hands ACPI over; port 0 if it has nothing to hand over.
     pub hand_over: (u16, u8),
-    /// Address of the sleep control register in memory, on machines reduced to it.
-    pub sleep_control: Option<u64>,
+    /// The sleep control register, on machines reduced to it.
+    pub sleep_control: Option<Register>,
     /// Sleep type of state S5, if the byte code has it.
     pub off: Option<u8>,
     /// Where a reduced machine says what happened.
     pub event_device: Option<EventDevice>,
+}
+
+/// Where a register is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Register {
+    /// At an address in memory, as on QEMU's microvm.
+    Memory(u64),
+    /// At a port, as on cloud-hypervisor.
+    Port(u16),
 }
 
 /// The generic event device, as QEMU has it (docs/specs/acpi_hw_reduced_hotplug.rst).
@@ -61,6 +70,7 @@ mod fixed {
     pub const EVENT_LENGTH: usize = 88;
     pub const FLAGS: usize = 112;
     pub const LENGTH: usize = 116;
+    pub const LONG_DSDT: usize = 140;
     pub const SLEEP_CONTROL: usize = 244;
     pub const LENGTH_WITH_SLEEP_CONTROL: usize = 256;
     pub const FLAG_REDUCED: u32 = 1 << 20;
@@ -74,7 +84,7 @@ pub fn read(physical: &impl Physical, root: Option<u64>) -> Option<Power> {
     let is_reduced = word(table, fixed::FLAGS) & fixed::FLAG_REDUCED != 0;
     let events = if is_reduced { 0 } else { register(fixed::EVENT) };
     let half = u16::from(table[fixed::EVENT_LENGTH] / 2);
-    let code = self::table(physical, u64::from(word(table, fixed::DSDT)), b"DSDT");
+    let code = self::table(physical, code_address(table), b"DSDT");
     Some(Power {
         line: table[fixed::LINE],
         status: events,
@@ -130,10 +140,27 @@ fn table<'a>(physical: &'a impl Physical, address: u64, signature: &[u8; 4]) -> 
     physical.bytes(address, u64::from(length))
 }
 
-/// The sleep control register, if it lies in memory.
-fn sleep_control(table: &[u8]) -> Option<u64> {
-    let is_in_memory = table.len() >= fixed::LENGTH_WITH_SLEEP_CONTROL && table[fixed::SLEEP_CONTROL] == 0;
-    is_in_memory.then(|| long(table, fixed::SLEEP_CONTROL + 4)).filter(|&address| address != 0)
+/// Where the byte code is: newer tables may leave it out of the old place.
+fn code_address(table: &[u8]) -> u64 {
+    match word(table, fixed::DSDT) {
+        0 if table.len() >= fixed::LONG_DSDT + 8 => long(table, fixed::LONG_DSDT),
+        address => address.into(),
+    }
+}
+
+/// The sleep control register. Source: ACPI Specification 6.5 §5.2.3.2, address spaces.
+fn sleep_control(table: &[u8]) -> Option<Register> {
+    const MEMORY: u8 = 0;
+    const PORTS: u8 = 1;
+    if table.len() < fixed::LENGTH_WITH_SLEEP_CONTROL {
+        return None;
+    }
+    let address = Some(long(table, fixed::SLEEP_CONTROL + 4)).filter(|&address| address != 0)?;
+    match table[fixed::SLEEP_CONTROL] {
+        MEMORY => Some(Register::Memory(address)),
+        PORTS => u16::try_from(address).ok().map(Register::Port),
+        _ => None,
+    }
 }
 
 /// The first element of the package called `_S5_`: a small number.
@@ -301,7 +328,7 @@ mod tests {
             enable: 0,
             control: 0,
             hand_over: (0, 0xf1),
-            sleep_control: Some(0xfea0_0200),
+            sleep_control: Some(Register::Memory(0xfea0_0200)),
             event_device: Some(EventDevice { line: 9, select: 0xfea0_0000 }),
             ..PC
         };
@@ -312,6 +339,20 @@ mod tests {
             tables.code[4..8].copy_from_slice(&(length as u32).to_le_bytes());
         };
         check(cut, Some(Power { event_device: None, ..expect }));
+        // As cloud-hypervisor has it: the register is a port, and the byte code in the new place alone.
+        let move_away = |space: u8, port: u32| {
+            move |tables: &mut Tables| {
+                reduce(tables);
+                tables.fixed[fixed::SLEEP_CONTROL] = space;
+                tables.fixed[fixed::SLEEP_CONTROL + 4..][..4].copy_from_slice(&port.to_le_bytes());
+                let code: [u8; 4] = tables.fixed[fixed::DSDT..][..4].try_into().expect("it is four bytes");
+                tables.fixed[fixed::DSDT..][..4].fill(0);
+                tables.fixed[fixed::LONG_DSDT..][..4].copy_from_slice(&code);
+            }
+        };
+        check(move_away(1, 0x600), Some(Power { sleep_control: Some(Register::Port(0x600)), ..expect }));
+        check(move_away(1, 0x1_0600), Some(Power { sleep_control: None, ..expect }));
+        check(move_away(2, 0x600), Some(Power { sleep_control: None, ..expect }));
     }
 
     #[test]

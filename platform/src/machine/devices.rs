@@ -12,7 +12,7 @@ use crate::{
     block::IoError,
     entropy,
     manifest::OpenError,
-    net::{Capabilities, Offload, Received},
+    net::{Capabilities, Interrupt, Offload, Received},
     report::Console,
     target::{
         device::{self, Card, DISK_PATIENCE_NS, DISK_SLEEP_NS, Drive, FoundCard, FoundDisk, Violation},
@@ -197,6 +197,12 @@ impl Interface {
     pub fn capabilities(&self) -> Capabilities {
         // SAFETY: as for `card`.
         unsafe { self.card.as_ref() }.capabilities()
+    }
+
+    /// How it ends a sleep.
+    pub fn interrupt(&self) -> Interrupt {
+        // SAFETY: as for `card`.
+        unsafe { self.card.as_ref() }.interrupt()
     }
 
     /// Takes one frame; `None` when there is none now.

@@ -105,7 +105,7 @@ map_large_pages:
     cmp rdi, rax
     jb 5f
     mov rax, rsi
-    shr rax, 46                         # the lower half of what four levels reach, and more than any machine has
+    shr rax, 47                         # the lower half of what four levels reach; cloud-hypervisor's devices end at 2^46
     jnz 5f
     movabs r10, USER_RW | LARGE_PAGE
     test edx, edx

@@ -2,7 +2,7 @@
 
 use super::{number, ring::Ring, system_call};
 use crate::{
-    net::{Capabilities, ETHERNET_HEADER, Offload},
+    net::{Capabilities, ETHERNET_HEADER, Interrupt, Offload},
     report::interface_gone,
 };
 use solo5_sys::manifest::Entry;
@@ -58,6 +58,11 @@ impl Interface {
     /// Nothing: a tender takes frames as they are.
     pub fn capabilities(&self) -> Capabilities {
         Capabilities::default()
+    }
+
+    /// How it ends a sleep.
+    pub fn interrupt(&self) -> Interrupt {
+        Interrupt::Host
     }
 }
 

@@ -1,10 +1,13 @@
 //! The machine's virtio devices: found, set up, and disarmed after each sleep (`machine/devices.rs` does the rest).
 
 use super::{clock, console::has_serial_port, driver, interrupt};
-use crate::machine::{
-    boot::command_line,
-    devices::{cards, look, stop},
-    map_device, port,
+use crate::{
+    machine::{
+        boot::command_line,
+        devices::{cards, look, stop},
+        map_device, port,
+    },
+    net::Interrupt,
 };
 use driver::{
     block::Block,
@@ -109,7 +112,7 @@ pub fn find(wants_disks: bool) -> (Vec<FoundCard>, Vec<FoundDisk>) {
 fn find_all() -> Vec<Box<dyn Transport>> {
     let named = command_line().devices().iter();
     let named = named.filter_map(|device| Mmio::find(&Machine, device.address, device.length, device.line));
-    let transports: Vec<_> = named.chain(pci::find(&Machine)).collect();
+    let transports: Vec<_> = named.chain(pci::find(&Machine, interrupt::messages())).collect();
     if transports.is_empty() { Mmio::find_microvm(&Machine) } else { transports }
 }
 
@@ -129,9 +132,10 @@ pub fn address(card: &mut FoundCard) -> Option<[u8; 6]> {
 
 /// A card at work, its address and its MTU.
 pub fn set_up_card(found: FoundCard) -> Result<(Net, Option<[u8; 6]>, u16), String> {
-    let line = found.interrupt_line();
     let card = Net::new(found).map_err(|refusal| refusal.to_string())?;
-    interrupt::enable_line(line.unwrap_or(0));
+    if let Interrupt::Line(line) = card.interrupt() {
+        interrupt::enable_line(line);
+    }
     let (address, mtu) = (card.mac(), card.mtu());
     Ok((card, address, mtu))
 }
@@ -180,5 +184,13 @@ pub fn disarm() {
         if raised.count() == 0 || !several {
             break;
         }
+    }
+}
+
+/// Looks whether a card that sends messages has given up: the message that ended a sleep may have said so.
+pub fn check_state() {
+    for mut card in cards() {
+        // SAFETY: as in `disarm`.
+        unsafe { card.as_mut() }.check_state().unwrap_or_else(|violation| stop("network card", violation));
     }
 }

@@ -1,4 +1,5 @@
-//! Interrupts, whose one purpose is to end a `hlt`: the processor's own controller with its timer, and the lines of devices.
+//! Interrupts, whose one purpose is to end a `hlt`: the processor's own controller with its timer, the lines of devices, and
+//! their messages, which need neither of the two controllers for lines.
 //!
 //! Lines below 16 go through the old PC's controller where there is one: the firmware has routed PCI's interrupts to it, and
 //! says where in each device's configuration, while the way to the I/O APIC is only told in ACPI's byte code. All others go
@@ -6,7 +7,7 @@
 //!
 //! Source: Intel SDM volume 3, chapter 11; 82093AA and 8259A data sheets.
 
-use super::clock;
+use super::{clock, driver::messages::Messages};
 use crate::machine::{
     map_device,
     port::{read8, write8},
@@ -15,14 +16,17 @@ use crate::machine::{
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// Vectors: the processor's exceptions, then those below.
-pub const GATES: u32 = MESSAGE_VECTOR + 1;
+pub const GATES: u32 = STATE_VECTOR + 1;
 const PIC_VECTOR: u8 = 0x20;
 const IO_APIC_VECTOR: u32 = 0x30;
 const TIMER_VECTOR: u32 = 0x60;
 /// Its low bits are ones, as old processors want it.
 const SPURIOUS_VECTOR: u32 = 0x6f;
-/// For devices that send messages.
-pub const MESSAGE_VECTOR: u32 = 0x70;
+/// For devices that send messages. One for all: whatever ended a sleep, every card is looked at, and a message that comes while
+/// another is being served stays pending at the processor, so none is lost by sharing.
+const MESSAGE_VECTOR: u32 = 0x70;
+/// For messages which may say that a device's state has changed.
+pub const STATE_VECTOR: u32 = 0x71;
 
 const _: () = assert!(IO_APIC_VECTOR + IO_APICS.len() as u32 * IO_APIC_PINS <= TIMER_VECTOR);
 
@@ -109,6 +113,12 @@ pub fn enable_line(line: u8) {
 pub fn vector_of(line: u8) -> u32 {
     let is_old = line < 16 && HAS_PIC.load(Relaxed);
     u32::from(line) + if is_old { u32::from(PIC_VECTOR) } else { IO_APIC_VECTOR }
+}
+
+/// What a device writes, and where, to interrupt this processor: fixed, edge-triggered (Intel SDM volume 3 §11.11).
+pub fn messages() -> Messages {
+    let address = LOCAL_APIC | u64::from(read(LOCAL_APIC + IDENTIFIER) >> 24) << 12;
+    Messages { address, state: STATE_VECTOR, queue: MESSAGE_VECTOR }
 }
 
 /// Rings once after `nanoseconds`, or earlier where that is more than the timer can count.

@@ -7,7 +7,7 @@
 
 use super::interrupt;
 use crate::machine::{
-    acpi::{self, Power},
+    acpi::{self, Power, Register},
     map_device,
     physical::Mapped,
     port::{read16, write8, write16},
@@ -87,8 +87,15 @@ pub fn off() {
     unsafe {
         if power.control != 0 {
             write16(power.control, u16::from(kind) << 10 | SLEEP);
-        } else if let Some(register) = power.sleep_control.and_then(|address| map_device(address, 1)) {
-            register.write_volatile(kind << 2 | REDUCED_SLEEP);
+            return;
+        }
+        let value = kind << 2 | REDUCED_SLEEP;
+        match power.sleep_control {
+            Some(Register::Port(port)) => write8(port, value),
+            Some(Register::Memory(address)) => {
+                let _ = map_device(address, 1).map(|register| register.write_volatile(value));
+            }
+            None => {}
         }
     }
 }

@@ -26,6 +26,9 @@ pub fn wait(deadline: Option<u64>) {
         }
     };
     device::disarm();
+    if vector == interrupt::STATE_VECTOR {
+        device::check_state();
+    }
     if power::is_line_of(vector) && power::is_button_pressed() {
         console(b"power button: the image stops\n");
         exit(0);

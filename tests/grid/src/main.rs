@@ -27,6 +27,8 @@ fn main() -> ExitCode {
         ["entropy"] => randomness(),
         ["block"] => blocks(),
         ["echo", interfaces @ ..] => echo(interfaces),
+        ["echo-by-disk"] => echo_by_disk(),
+        ["interrupts", interfaces @ ..] => interrupts(interfaces),
         ["memory"] => memory(),
         ["deadlock"] => deadlock(),
         other => {
@@ -88,6 +90,36 @@ fn echo(interfaces: &[&str]) {
             }
         }
         platform::wait(None);
+    }
+}
+
+/// Sends every frame of `service` back by way of the disk, which waits for it as the network does.
+fn echo_by_disk() {
+    let mut device = net::open("service").expect("the grid attaches it");
+    let mut storage = block::open("storage").expect("the grid attaches it");
+    let mut block = vec![0; storage.block_size()];
+    println!("echo ready");
+    loop {
+        while let Some(net::Received { length, .. }) = device.receive(&mut block) {
+            storage.write(0, &block).expect("the first block is there");
+            block.fill(0);
+            storage.read(0, &mut block).expect("the first block is there");
+            let (destination, rest) = block.split_at_mut(6);
+            destination.swap_with_slice(&mut rest[..6]);
+            block[6..12].copy_from_slice(&device.mac());
+            device.transmit(&block[..length]);
+            if block[net::ETHERNET_HEADER..length].starts_with(b"stop") {
+                return;
+            }
+        }
+        platform::wait(None);
+    }
+}
+
+/// Says what ends a sleep when a frame comes in.
+fn interrupts(interfaces: &[&str]) {
+    for name in interfaces {
+        println!("{name}: {}", net::open(name).expect("the grid attaches it").interrupt());
     }
 }
 

@@ -12,5 +12,5 @@ use behaviour::*;
 
 every_target! {
     hello arguments exit_status panic page_fault stack_overflow write_to_code write_to_constant execute_data
-    invalid_instruction clock entropy block echo echo_on_two_interfaces interface_gone memory_limit deadlock
+    invalid_instruction clock entropy block echo echo_on_two_interfaces echo_by_disk interface_gone memory_limit deadlock
 }

@@ -1,6 +1,6 @@
 //! The boot grid on QEMU's machines: machine × behaviour. The tests are named "q35::hello", "microvm_kvm::echo".
 //!
-//! q35 has virtio on modern PCI and boots by multiboot, pc on legacy PCI and boots by PVH, microvm has virtio-mmio and what
+//! q35 has virtio on modern PCI with MSI-X and boots by multiboot, q35_line has no MSI-X and one interrupt line for all devices, pc on legacy PCI and boots by PVH, microvm has virtio-mmio and what
 //! Firecracker says on its command line; microvm_console has no serial port;
 //! disk_bios and disk_uefi boot from a disk, by SeaBIOS and OVMF, and have legacy devices; with _virtio that disk is a virtio
 //! device as well, and comes before the image's own. Emulated, and again under KVM. They need the
@@ -48,24 +48,33 @@ fn control_alt_delete(target: &str) {
     assert!(text.contains("Ctrl-Alt-Del"), "unexpected output:\n{text}");
 }
 
+/// Which way the network ends a sleep; that it does, other behaviours show.
+fn interrupts(target: &str) {
+    let way = guest::qemu::Machine::named(target).expect("a machine of QEMU's").interrupt();
+    let expect = ["service", "management"].map(|name| format!("{name}: {way}"));
+    check(target, &["interrupts", "service", "management"], Some(0), &expect.each_ref().map(String::as_str));
+}
+
 macro_rules! every_machine {
     ($($behaviour:ident)*) => {
         grid! {
-            q35: $($behaviour)* idle power_button control_alt_delete;
-            pc: $($behaviour)* idle power_button control_alt_delete;
-            microvm: $($behaviour)* idle;
-            q35_kvm: $($behaviour)* idle power_button control_alt_delete;
+            q35: $($behaviour)* interrupts idle power_button control_alt_delete;
+            q35_line: interrupts echo echo_on_two_interfaces echo_by_disk idle power_button;
+            q35_line_kvm: interrupts echo echo_on_two_interfaces echo_by_disk idle;
+            pc: $($behaviour)* interrupts idle power_button control_alt_delete;
+            microvm: $($behaviour)* interrupts idle;
+            q35_kvm: $($behaviour)* interrupts idle power_button control_alt_delete;
             microvm_kvm: $($behaviour)* idle power_button;
             microvm_console: hello panic echo;
             disk_bios: $($behaviour)* idle power_button;
             disk_uefi: $($behaviour)* idle power_button;
             disk_bios_virtio: hello block echo;
-            disk_uefi_virtio: hello block echo;
+            disk_uefi_virtio: interrupts hello block echo;
         }
     };
 }
 
 every_machine! {
     hello arguments exit_status panic page_fault stack_overflow write_to_code write_to_constant execute_data
-    invalid_instruction clock entropy block echo echo_on_two_interfaces memory_limit deadlock
+    invalid_instruction clock entropy block echo echo_on_two_interfaces echo_by_disk memory_limit deadlock
 }

@@ -4,6 +4,7 @@
 //! the same rings, through the addresses that the driver has handed over.
 
 use super::transport::{Kind, Refusal, RingAddresses, Transport, status};
+use crate::net::Interrupt;
 use std::{
     cell::RefCell,
     rc::Rc,
@@ -75,6 +76,8 @@ pub struct Host {
     pub unsteady: bool,
     /// What it says its interrupt was for.
     pub interrupt: u8,
+    /// Whether it takes what it is told of messages.
+    pub maps_messages: bool,
     generation: u32,
 }
 
@@ -93,6 +96,7 @@ impl Host {
             agrees: true,
             unsteady: false,
             interrupt: 0,
+            maps_messages: true,
             generation: 0,
         }))
     }
@@ -248,8 +252,12 @@ impl Transport for Fake {
         std::mem::take(&mut self.0.borrow_mut().interrupt)
     }
 
-    fn interrupt_line(&self) -> Option<u8> {
-        None
+    fn interrupt(&self) -> Interrupt {
+        Interrupt::Never
+    }
+
+    fn map_messages(&mut self) -> Result<(), Refusal> {
+        if self.0.borrow().maps_messages { Ok(()) } else { Err(Refusal::Message(None)) }
     }
 }
 

@@ -7,6 +7,7 @@ use super::{
     registers::Bus,
     transport::{Kind, Refusal, RingAddresses, Transport},
 };
+use crate::net::Interrupt;
 
 /// Offsets from the first port.
 mod port {
@@ -106,7 +107,7 @@ impl Transport for Legacy {
         self.read(port::INTERRUPT, 1) as u8 // reading ends it
     }
 
-    fn interrupt_line(&self) -> Option<u8> {
-        self.line
+    fn interrupt(&self) -> Interrupt {
+        self.line.map_or(Interrupt::Never, Interrupt::Line)
     }
 }

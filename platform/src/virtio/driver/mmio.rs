@@ -7,6 +7,7 @@ use super::{
     registers::{Bus, Registers},
     transport::{Kind, Refusal, RingAddresses, Transport},
 };
+use crate::net::Interrupt;
 
 /// "virt", little-endian.
 const MAGIC: u32 = 0x7472_6976;
@@ -176,7 +177,7 @@ impl Transport for Mmio {
         status as u8
     }
 
-    fn interrupt_line(&self) -> Option<u8> {
-        self.line
+    fn interrupt(&self) -> Interrupt {
+        self.line.map_or(Interrupt::Never, Interrupt::Line)
     }
 }

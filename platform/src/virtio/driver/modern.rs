@@ -3,9 +3,11 @@
 //! Source: VIRTIO 1.2 §4.1.4.
 
 use super::{
+    messages::Entries,
     registers::Registers,
     transport::{Kind, Refusal, RingAddresses, Transport},
 };
+use crate::net::Interrupt;
 
 /// Offsets of the common configuration (§4.1.4.3).
 mod common {
@@ -13,10 +15,12 @@ mod common {
     pub const DEVICE_FEATURE: usize = 4;
     pub const DRIVER_FEATURE_SELECT: usize = 8;
     pub const DRIVER_FEATURE: usize = 12;
+    pub const CONFIG_MSIX_VECTOR: usize = 16;
     pub const DEVICE_STATUS: usize = 20;
     pub const CONFIG_GENERATION: usize = 21;
     pub const QUEUE_SELECT: usize = 22;
     pub const QUEUE_SIZE: usize = 24;
+    pub const QUEUE_MSIX_VECTOR: usize = 26;
     pub const QUEUE_ENABLE: usize = 28;
     pub const QUEUE_NOTIFY_OFF: usize = 30;
     pub const QUEUE_DESC: usize = 32;
@@ -43,6 +47,15 @@ pub struct Places {
     pub device: Option<Registers>,
 }
 
+/// How the device was made to interrupt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wired {
+    /// By a line, if that is known.
+    Line(Option<u8>),
+    /// By messages.
+    Messages(Entries),
+}
+
 /// The transport.
 #[derive(Debug)]
 pub struct Modern {
@@ -50,14 +63,21 @@ pub struct Modern {
     places: Places,
     /// Offset of each queue's bell.
     bells: [usize; QUEUES],
-    line: Option<u8>,
+    interrupt: Wired,
 }
 
 impl Modern {
     /// `None` if there is no room for the registers that it must have.
-    pub fn new(kind: Kind, places: Places, line: Option<u8>) -> Option<Self> {
+    pub fn new(kind: Kind, places: Places, interrupt: Wired) -> Option<Self> {
         let room = places.common.has(common::BYTES) && places.interrupt.has(1);
-        room.then_some(Self { kind, places, bells: [0; QUEUES], line })
+        room.then_some(Self { kind, places, bells: [0; QUEUES], interrupt })
+    }
+
+    /// Names the entry of the table of messages for what `register` stands for, which the device confirms (§4.1.5.1.2). False if it
+    /// does not: the register then reads as no entry.
+    fn map(&self, register: usize, entry: u16) -> bool {
+        self.places.common.write(register, entry);
+        self.places.common.read::<u16>(register) == entry
     }
 
     fn write_address(&self, offset: usize, address: u64) {
@@ -113,6 +133,11 @@ impl Transport for Modern {
             return Err(Refusal::Configuration("bell at offset", bell as u64));
         }
         self.bells[usize::from(queue)] = bell;
+        if let Wired::Messages(entries) = self.interrupt
+            && !self.map(common::QUEUE_MSIX_VECTOR, entries.queue)
+        {
+            return Err(Refusal::Message(Some(queue)));
+        }
         self.write_address(common::QUEUE_DESC, ring.descriptors);
         self.write_address(common::QUEUE_DRIVER, ring.available);
         self.write_address(common::QUEUE_DEVICE, ring.used);
@@ -134,10 +159,78 @@ impl Transport for Modern {
     }
 
     fn acknowledge_interrupt(&mut self) -> u8 {
-        self.places.interrupt.read(0) // reading ends it
+        match self.interrupt {
+            Wired::Line(_) => self.places.interrupt.read(0), // reading ends it
+            Wired::Messages(_) => 0,
+        }
     }
 
-    fn interrupt_line(&self) -> Option<u8> {
-        self.line
+    fn interrupt(&self) -> Interrupt {
+        match self.interrupt {
+            Wired::Line(line) => line.map_or(Interrupt::Never, Interrupt::Line),
+            Wired::Messages(_) => Interrupt::Messages,
+        }
+    }
+
+    fn map_messages(&mut self) -> Result<(), Refusal> {
+        match self.interrupt {
+            Wired::Messages(entries) if !self.map(common::CONFIG_MSIX_VECTOR, entries.state) => {
+                Err(Refusal::Message(None))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ptr::NonNull;
+
+    const RING: RingAddresses = RingAddresses { descriptors: 0, available: 0, used: 0 };
+
+    /// So many bytes of registers that hold what is written to them.
+    fn registers(length: usize) -> Registers {
+        let memory = vec![0_u64; length.div_ceil(8)].leak();
+        // SAFETY: the memory is nobody else's, and is never freed.
+        unsafe { Registers::new(NonNull::from(memory).cast(), length) }
+    }
+
+    /// A card that interrupts so, and its registers: the common ones, and the interrupt status, which says 3.
+    fn card(interrupt: Wired) -> (Modern, Registers) {
+        let (common, status) = (registers(common::BYTES), registers(1));
+        status.write(0, 3_u8);
+        let places = Places { common, notify: registers(2), multiplier: 0, interrupt: status, device: None };
+        (Modern::new(Kind::Net, places, interrupt).expect("there is room"), common)
+    }
+
+    #[test]
+    fn messages_are_for_the_state_and_for_queues() {
+        let (mut card, common) = card(Wired::Messages(Entries { state: 5, queue: 6 }));
+        card.map_messages().expect("the register holds it");
+        card.enable_queue(0, 4, RING).expect("the register holds it");
+        assert_eq!(common.read::<u16>(common::CONFIG_MSIX_VECTOR), 5);
+        assert_eq!(common.read::<u16>(common::QUEUE_MSIX_VECTOR), 6);
+        assert_eq!(card.interrupt(), Interrupt::Messages);
+        assert_eq!(card.acknowledge_interrupt(), 0, "nothing is read that only a line needs");
+    }
+
+    #[test]
+    fn a_card_on_a_line_is_told_of_no_messages() {
+        let (mut card, common) = card(Wired::Line(Some(9)));
+        card.map_messages().expect("there is nothing to do");
+        card.enable_queue(0, 4, RING).expect("it is a good queue");
+        assert_eq!(common.read::<u16>(common::CONFIG_MSIX_VECTOR), 0);
+        assert_eq!(common.read::<u16>(common::QUEUE_MSIX_VECTOR), 0);
+        assert_eq!((card.interrupt(), card.acknowledge_interrupt()), (Interrupt::Line(9), 3));
+    }
+
+    #[test]
+    fn a_device_that_keeps_no_message_is_refused() {
+        let (mut card, _) = card(Wired::Messages(Entries { state: 1, queue: 2 }));
+        // Registers that hold nothing: not what was written is read.
+        card.places.common = registers(0);
+        assert_eq!(card.map_messages(), Err(Refusal::Message(None)));
+        assert_eq!(card.enable_queue(0, 4, RING), Err(Refusal::Message(Some(0))));
     }
 }

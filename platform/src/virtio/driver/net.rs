@@ -18,11 +18,14 @@ use super::{
         TRANSMIT_ATTEMPTS,
     },
     ring::{Ring, Used, Violation},
-    transport::{Refusal, Transport, check_interrupt, configuration, feature, negotiate, queue_size, start},
+    transport::{
+        Refusal, Transport, check_interrupt, check_state, configuration, feature, negotiate, queue_size,
+        start,
+    },
 };
 use crate::{
     Memory, checksum,
-    net::{Capabilities, ETHERNET_HEADER, Offload, Received},
+    net::{Capabilities, ETHERNET_HEADER, Interrupt, Offload, Received},
 };
 
 /// Feature bits (§5.1.3).
@@ -286,6 +289,16 @@ impl Net {
     pub fn disarm(&mut self) -> Result<bool, Violation> {
         self.receive.ring.disarm();
         check_interrupt(&mut *self.transport)
+    }
+
+    /// Looks whether the device has given up.
+    pub fn check_state(&mut self) -> Result<(), Violation> {
+        check_state(&mut *self.transport)
+    }
+
+    /// How the device interrupts.
+    pub fn interrupt(&self) -> Interrupt {
+        self.transport.interrupt()
     }
 }
 
@@ -585,6 +598,10 @@ mod tests {
         host.borrow_mut().interrupt = 3;
         host.borrow_mut().status |= status::NEEDS_RESET;
         assert_eq!(net.disarm(), Err(Violation::GaveUp));
+        // A message says nothing: the status is read.
+        assert_eq!(net.check_state(), Err(Violation::GaveUp));
+        host.borrow_mut().status &= !status::NEEDS_RESET;
+        assert_eq!(net.check_state(), Ok(()));
     }
 
     /// A device that was spoilt by `spoil` is refused.
@@ -600,6 +617,7 @@ mod tests {
         check_refused(MODERN, |host| host.resets = false, Refusal::NoReset);
         check_refused(MODERN, |host| host.agrees = false, Refusal::Features(MODERN));
         check_refused(MODERN, |host| host.unsteady = true, Refusal::Unsteady);
+        check_refused(MODERN, |host| host.maps_messages = false, Refusal::Message(None));
         check_refused(MODERN, |host| host.queues[1].size_max = 0, Refusal::Queue(1, 0));
         check_refused(MODERN, |host| host.queues.truncate(1), Refusal::Queue(1, 0));
         let fixed = |size| {

@@ -1,22 +1,22 @@
-//! Finds virtio devices on PCI, by configuration mechanism 1: an address to port 0xcf8, a word from port 0xcfc.
+//! Finds virtio devices on PCI.
 //!
 //! Firmware or hypervisor has given the devices their addresses; here nothing is moved. A device that speaks version 1 says in
 //! capabilities where its registers are; one that does not has them in ports. Lists are followed a bounded number of times,
 //! whatever the host writes into them.
 //!
-//! Source: PCI Local Bus 3.0 §3.2.2.3.2, §6.1, §6.7; PCI-to-PCI Bridge 1.2 §3.2; VIRTIO 1.2 §4.1.
+//! A network card of version 1 sends messages where it can, and raises a line otherwise; cloud-hypervisor has no lines.
+//!
+//! Source: PCI Local Bus 3.0 §6.2.4, §6.8.2; PCI-to-PCI Bridge 1.2 §3.2; VIRTIO 1.2 §4.1.
 
-use super::limits::{PCI_BUSES_MAX, PCI_CAPABILITIES_MAX, REGISTERS_MAX};
 use super::{
+    function::{ADDRESS_PORT, Base, COMMAND_NO_LINE, ENABLE, Function, register},
     legacy::Legacy,
-    modern::{Modern, Places},
+    limits::PCI_BUSES_MAX,
+    messages::{Entries, Messages},
+    modern::{Modern, Places, Wired},
     registers::{Bus, Registers},
     transport::{Kind, Transport},
 };
-
-const ADDRESS_PORT: u16 = 0xcf8;
-const DATA_PORT: u16 = 0xcfc;
-const ENABLE: u32 = 1 << 31;
 
 const VENDOR: u16 = 0x1af4;
 const DEVICE_FIRST: u16 = 0x1000;
@@ -24,54 +24,17 @@ const DEVICE_FIRST: u16 = 0x1000;
 const MODERN_FIRST: u16 = 0x1040;
 const DEVICE_LAST: u16 = 0x107f;
 
-/// Offsets in a function's configuration.
-mod register {
-    pub const COMMAND: u8 = 0x04;
-    pub const HEADER_TYPE: u8 = 0x0e;
-    pub const BASE_ADDRESS: u8 = 0x10;
-    pub const SECONDARY_BUS: u8 = 0x19;
-    pub const SUBSYSTEM: u8 = 0x2e;
-    pub const CAPABILITIES: u8 = 0x34;
-    pub const INTERRUPT_LINE: u8 = 0x3c;
-}
-
-/// Bits of the command register: ports, memory, bus master.
-const COMMAND_USE: u32 = 1 | 2 | 4;
-/// And the one that keeps a device from its interrupt line.
-const COMMAND_NO_LINE: u32 = 1 << 10;
-/// Status, in the same word: there is a list of capabilities.
-const STATUS_CAPABILITIES: u32 = 1 << 20;
 /// A capability that is the vendor's own.
 const CAPABILITY_VENDOR: u8 = 9;
-
-/// A device's function on a bus.
-#[derive(Clone, Copy)]
-struct Function<'b> {
-    bus: &'b dyn Bus,
-    /// Bus, device and function, where the address port wants them.
-    address: u32,
-}
+/// Messages in place of a line: MSI-X.
+const CAPABILITY_MESSAGES: u8 = 0x11;
+/// Its control register, in the upper half of its first word: it sends messages; it sends none, whatever its table says.
+const MESSAGES_ON: u32 = 1 << 31;
+const MESSAGES_MASKED: u32 = 1 << 30;
+/// The last entry of its table.
+const MESSAGES_LAST: u32 = 0x7ff;
 
 impl Function<'_> {
-    /// The word that holds the register at `offset`.
-    fn word(&self, offset: u8) -> u32 {
-        self.bus.port_write(ADDRESS_PORT, 4, ENABLE | self.address | u32::from(offset & !3));
-        self.bus.port_read(DATA_PORT, 4)
-    }
-
-    fn write_word(&self, offset: u8, value: u32) {
-        self.bus.port_write(ADDRESS_PORT, 4, ENABLE | self.address | u32::from(offset & !3));
-        self.bus.port_write(DATA_PORT, 4, value);
-    }
-
-    fn byte(&self, offset: u8) -> u8 {
-        (self.word(offset) >> (8 * (offset & 3))) as u8
-    }
-
-    fn half(&self, offset: u8) -> u16 {
-        (self.word(offset) >> (8 * (offset & 2))) as u16
-    }
-
     /// The kind of virtio device that it is, with `None` for those without a driver here.
     fn kind(&self) -> Option<Kind> {
         let word = self.word(0);
@@ -84,86 +47,71 @@ impl Function<'_> {
         Kind::from_number(number.into())
     }
 
-    /// A base address register: a port, or an address in memory; `None` where there is neither.
-    fn base(&self, number: u8) -> Option<Base> {
-        let offset = register::BASE_ADDRESS + 4 * (number < 6).then_some(number)?;
-        let low = self.word(offset);
-        if low & 1 != 0 {
-            return u16::try_from(low & !3).ok().filter(|&port| port != 0).map(Base::Port);
-        }
-        let high = if low & 6 == 4 && number < 5 { self.word(offset + 4) } else { 0 };
-        let address = u64::from(high) << 32 | u64::from(low & !15);
-        (address != 0).then_some(Base::Memory(address))
-    }
-
     /// The registers that a capability points to.
     fn place(&self, capability: u8) -> Option<Registers> {
         let at = |offset| capability.checked_add(offset);
-        let Base::Memory(base) = self.base(self.byte(at(4)?))? else { return None };
-        let (offset, length) = (self.word(at(8)?), self.word(at(12)?));
-        self.bus.map(base.checked_add(offset.into())?, u64::from(length).min(REGISTERS_MAX))
+        let (base, offset, length) = (self.byte(at(4)?), self.word(at(8)?), self.word(at(12)?));
+        self.map(base, offset, length.into())
     }
 
     /// Where a device of version 1 has its registers; `None` if it is none.
     fn places(&self) -> Option<Places> {
-        if self.word(register::COMMAND) & STATUS_CAPABILITIES == 0 {
-            return None;
-        }
         let (mut common, mut notify, mut interrupt, mut device) = (None, None, None, None);
         let mut multiplier = 0;
-        let mut at = self.byte(register::CAPABILITIES) & !3;
-        for _ in 0..PCI_CAPABILITIES_MAX {
-            if at == 0 {
-                break;
-            }
-            let word = self.word(at);
-            if word as u8 == CAPABILITY_VENDOR {
-                // The first of each kind that can be used (VIRTIO 1.2 §4.1.4).
-                match (word >> 24) as u8 {
-                    1 => common = common.or_else(|| self.place(at)),
-                    2 if notify.is_none() => {
-                        notify = self.place(at);
-                        multiplier = at.checked_add(16).map_or(0, |offset| self.word(offset));
-                    }
-                    3 => interrupt = interrupt.or_else(|| self.place(at)),
-                    4 => device = device.or_else(|| self.place(at)),
-                    _ => {}
+        for (at, word) in self.capabilities().filter(|&(_, word)| word as u8 == CAPABILITY_VENDOR) {
+            // The first of each kind that can be used (VIRTIO 1.2 §4.1.4).
+            match (word >> 24) as u8 {
+                1 => common = common.or_else(|| self.place(at)),
+                2 if notify.is_none() => {
+                    notify = self.place(at);
+                    multiplier = at.checked_add(16).map_or(0, |offset| self.word(offset));
                 }
+                3 => interrupt = interrupt.or_else(|| self.place(at)),
+                4 => device = device.or_else(|| self.place(at)),
+                _ => {}
             }
-            at = (word >> 8) as u8 & !3;
         }
         Some(Places { common: common?, notify: notify?, multiplier, interrupt: interrupt?, device })
     }
 
+    /// Has the device send messages; `None` if it has none to send, or no table that can be reached.
+    fn send_messages(&self, messages: Messages) -> Option<Entries> {
+        let (at, word) = self.capabilities().find(|&(_, word)| word as u8 == CAPABILITY_MESSAGES)?;
+        let entries = Entries::of((word >> 16 & MESSAGES_LAST) + 1);
+        let place = self.word(at.checked_add(4)?);
+        let table = self.map((place & 7) as u8, place & !7, entries.bytes())?;
+        messages.fill(table, entries);
+        self.write_word(at, (word | MESSAGES_ON) & !MESSAGES_MASKED);
+        Some(entries)
+    }
+
     /// The device behind it, ready for a driver.
-    fn transport(self, bus: &'static dyn Bus) -> Option<Box<dyn Transport>> {
+    fn transport(self, bus: &'static dyn Bus, messages: Messages) -> Option<Box<dyn Transport>> {
         let kind = self.kind()?;
-        // Nobody takes back the line of others than network cards, and other devices may share it. QEMU has a device interrupt with its
-        // first used buffer, whether that was asked for or not.
-        let lines = if kind == Kind::Net { 0 } else { COMMAND_NO_LINE };
-        let command = self.word(register::COMMAND) & 0xffff & !COMMAND_NO_LINE;
-        self.write_word(register::COMMAND, command | COMMAND_USE | lines);
+        self.command(COMMAND_NO_LINE);
+        let (places, base) = (self.places(), self.base(0));
+        // Nobody waits for others than network cards.
+        let is_card = kind == Kind::Net;
+        let entries = if is_card && places.is_some() { self.send_messages(messages) } else { None };
+        if is_card && entries.is_none() {
+            self.command(0);
+        }
         // 0 and 255: nobody has said (PCI Local Bus 3.0 §6.2.4).
         let line = Some(self.byte(register::INTERRUPT_LINE)).filter(|&line| line != 0 && line != 255);
-        if let Some(places) = self.places() {
-            return Modern::new(kind, places, line).map(|modern| Box::new(modern) as _);
+        if let Some(places) = places {
+            let interrupt = entries.map_or(Wired::Line(line), Wired::Messages);
+            return Modern::new(kind, places, interrupt).map(|modern| Box::new(modern) as _);
         }
-        match self.base(0)? {
+        match base? {
             Base::Port(port) => Some(Box::new(Legacy::new(bus, kind, port, line))),
             Base::Memory(_) => None,
         }
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Base {
-    Port(u16),
-    Memory(u64),
-}
-
 /// All virtio devices that there is a driver for, in the order of their places on the bus. A device whose registers are
-/// nowhere is left out.
-pub fn find(bus: &'static dyn Bus) -> Vec<Box<dyn Transport>> {
+/// nowhere is left out. Network cards are to send `messages`, if they can.
+pub fn find(bus: &'static dyn Bus, messages: Messages) -> Vec<Box<dyn Transport>> {
     // Without a host bridge the port does not remember.
     bus.port_write(ADDRESS_PORT, 4, ENABLE);
     if bus.port_read(ADDRESS_PORT, 4) != ENABLE {
@@ -183,7 +131,7 @@ pub fn find(bus: &'static dyn Bus) -> Vec<Box<dyn Transport>> {
             // Bit 7: there are more functions than one.
             let functions = if function(0).byte(register::HEADER_TYPE) & 0x80 == 0 { 1 } else { 8 };
             for function in (0..functions).map(function) {
-                if let Some(transport) = function.transport(bus) {
+                if let Some(transport) = function.transport(bus, messages) {
                     found.push(transport);
                 } else if function.word(0) as u16 != u16::MAX
                     && function.byte(register::HEADER_TYPE) & 0x7f == 1
@@ -201,41 +149,59 @@ pub fn find(bus: &'static dyn Bus) -> Vec<Box<dyn Transport>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::function::{DATA_PORT, STATUS_CAPABILITIES};
     use super::*;
-    use std::{cell::Cell, collections::HashMap, ptr::NonNull};
+    use crate::net::Interrupt;
+    use std::{
+        cell::{Cell, RefCell},
+        collections::HashMap,
+        ptr::NonNull,
+    };
+
+    /// Bus, device, function.
+    type Place = (u32, u32, u32);
 
     /// A machine with some functions on its buses: the words of their configuration that are not zero.
     #[derive(Default)]
     struct Machine {
         address: Cell<u32>,
-        functions: HashMap<(u32, u32, u32), HashMap<u8, u32>>,
+        functions: RefCell<HashMap<Place, HashMap<u8, u32>>>,
+        /// What lies where tables of messages do.
+        table: Cell<Option<&'static [Cell<u32>]>>,
     }
 
     impl Machine {
-        fn with(mut self, place: (u32, u32, u32), words: &[(u8, u32)]) -> Self {
-            self.functions.insert(place, words.iter().copied().collect());
+        fn with(self, place: Place, words: &[(u8, u32)]) -> Self {
+            self.functions.borrow_mut().insert(place, words.iter().copied().collect());
             self
         }
 
-        /// What is found on it: kinds and lines.
-        fn find(self) -> Vec<(Kind, Option<u8>)> {
-            find(Box::leak(Box::new(self)))
-                .iter()
-                .map(|transport| (transport.kind(), transport.interrupt_line()))
-                .collect()
+        /// What is found on it.
+        fn find(&'static self) -> Vec<(Kind, Interrupt)> {
+            let messages = Messages { address: 0xfee0_3000, state: 0x71, queue: 0x70 };
+            find(self, messages).iter().map(|transport| (transport.kind(), transport.interrupt())).collect()
+        }
+
+        fn leak(self) -> &'static Self {
+            Box::leak(Box::new(self))
+        }
+
+        fn place(&self) -> (Place, u8) {
+            let address = self.address.get();
+            ((address >> 16 & 0xff, address >> 11 & 31, address >> 8 & 7), address as u8)
         }
     }
 
     impl Bus for Machine {
         fn port_read(&self, port: u16, width: u8) -> u32 {
-            let address = self.address.get();
-            let place = (address >> 16 & 0xff, address >> 11 & 31, address >> 8 & 7);
+            let (place, offset) = self.place();
             match (port, width) {
-                (ADDRESS_PORT, 4) => address,
+                (ADDRESS_PORT, 4) => self.address.get(),
                 (DATA_PORT, 4) => self
                     .functions
+                    .borrow()
                     .get(&place)
-                    .map_or(u32::MAX, |words| words.get(&(address as u8)).copied().unwrap_or(0)),
+                    .map_or(u32::MAX, |words| words.get(&offset).copied().unwrap_or(0)),
                 _ => panic!("port {port:#x} was read"),
             }
         }
@@ -244,26 +210,42 @@ mod tests {
             match (port, width) {
                 (ADDRESS_PORT, 4) => self.address.set(value),
                 (DATA_PORT, 4) => {
-                    assert_eq!(self.address.get() as u8, register::COMMAND);
-                    let is_card = self.port_read(DATA_PORT, 4) & STATUS_CAPABILITIES != 0;
-                    assert_eq!(value & COMMAND_NO_LINE == 0, is_card, "only cards raise their lines");
+                    let (place, offset) = self.place();
+                    let mut functions = self.functions.borrow_mut();
+                    let word = functions.get_mut(&place).expect("it is there").entry(offset).or_insert(0);
+                    // Half of each word cannot be written: the status stays, and what a capability is.
+                    *word = match offset {
+                        register::COMMAND => value & 0xffff | *word & 0xffff_0000,
+                        _ if *word as u8 == CAPABILITY_MESSAGES => value & 0xffff_0000 | *word & 0xffff,
+                        _ => panic!("{value:#x} was written to {offset:#x}"),
+                    };
                 }
                 _ => panic!("port {port:#x} was written"),
             }
         }
 
         fn map(&self, address: u64, length: u64) -> Option<Registers> {
-            // Nothing is looked at behind it; what lies beyond 4 GiB is not there.
             let length = usize::try_from(length).ok()?;
-            (address < 1 << 32).then(|| unsafe {
-                // SAFETY: the registers are never touched by these tests.
-                Registers::new(NonNull::dangling(), length)
-            })
+            let base = match address {
+                TABLE..TABLE_END => {
+                    let table: &'static [Cell<u32>] = Box::leak(vec![Cell::new(0); length / 4].into());
+                    self.table.set(Some(table));
+                    NonNull::from(table).cast()
+                }
+                // Nothing is looked at behind the others; what lies beyond 4 GiB is not there.
+                0..0x1_0000_0000 => NonNull::dangling(),
+                _ => return None,
+            };
+            // SAFETY: the table has so many bytes and lives for ever; others are never touched by these tests.
+            Some(unsafe { Registers::new(base, length) })
         }
     }
 
     const COMMAND: (u8, u32) = (register::COMMAND, STATUS_CAPABILITIES);
     const LINE: (u8, u32) = (register::INTERRUPT_LINE, 11);
+    /// Where base address 2 of a card points: some table.
+    const TABLE: u64 = 0xfd00_0000;
+    const TABLE_END: u64 = 0xfd01_0000;
 
     /// A capability at `at` of the kind `kind`, pointing to `offset` of base address 4; the next is at `next`.
     fn capability(at: u8, next: u8, kind: u32, offset: u32, length: u32) -> [(u8, u32); 5] {
@@ -281,19 +263,36 @@ mod tests {
         words
     }
 
+    /// The same with a table of messages, whose size, place and next capability are described so.
+    fn with_messages(size: u32, place: u32, next: u8) -> Vec<(u8, u32)> {
+        let mut words = modern(0, 56, 0x90);
+        let head = u32::from(CAPABILITY_MESSAGES) | u32::from(next) << 8 | (size - 1) << 16;
+        words.extend([(0x18, TABLE as u32), (0x90, head), (0x94, place)]);
+        words
+    }
+
     const LEGACY_DISK: [(u8, u32); 4] = [(0, 0x1001_1af4), (0x10, 0xc001), (0x2c, 2 << 16), LINE];
+    const ON_LINE: Option<(Kind, Interrupt)> = Some((Kind::Net, Interrupt::Line(11)));
+    const BY_MESSAGES: Option<(Kind, Interrupt)> = Some((Kind::Net, Interrupt::Messages));
 
     #[track_caller]
-    fn check(words: &[(u8, u32)], expect: Option<(Kind, Option<u8>)>) {
-        let found = Machine::default().with((0, 3, 0), words).find();
-        assert_eq!(found, expect.into_iter().collect::<Vec<_>>());
+    fn check(words: &[(u8, u32)], expect: Option<(Kind, Interrupt)>) -> &'static Machine {
+        let machine = Machine::default().with((0, 3, 0), words).leak();
+        assert_eq!(machine.find(), expect.into_iter().collect::<Vec<_>>());
+        if expect.is_some() {
+            let command = machine.functions.borrow()[&(0, 3, 0)][&register::COMMAND];
+            let line = command & COMMAND_NO_LINE == 0;
+            assert_eq!(line, expect == ON_LINE, "only cards without messages raise their lines");
+        }
+        machine
     }
 
     #[test]
     fn devices_of_both_versions_are_found() {
-        check(&modern(0, 56, 0), Some((Kind::Net, Some(11))));
-        check(&LEGACY_DISK, Some((Kind::Block, Some(11))));
-        check(&[(0, 0x1001_1af4), (0x10, 0xc001), (0x2c, 2 << 16)], Some((Kind::Block, None)));
+        check(&modern(0, 56, 0), ON_LINE);
+        check(&LEGACY_DISK, Some((Kind::Block, Interrupt::Line(11))));
+        let without_line = [(0, 0x1001_1af4), (0x10, 0xc001), (0x2c, 2 << 16)];
+        check(&without_line, Some((Kind::Block, Interrupt::Never)));
         // Another kind, another vendor, no ports.
         check(&[(0, 0x1005_1af4), (0x10, 0xc001), (0x2c, 4 << 16)], None);
         check(&[(0, 0x1001_8086), (0x10, 0xc001), (0x2c, 2 << 16)], None);
@@ -312,23 +311,77 @@ mod tests {
         check(&unplaced, None);
     }
 
+    /// Checks what the device has to send: of each entry address, upper half of the address, data, control.
+    #[track_caller]
+    fn check_table(machine: &Machine, expect: &[[u32; 4]]) {
+        let table = machine.table.get().expect("it was mapped");
+        assert_eq!(table.iter().map(Cell::get).collect::<Vec<_>>(), expect.as_flattened());
+        let words = machine.functions.borrow();
+        let control = words[&(0, 3, 0)][&0x90] & (MESSAGES_ON | MESSAGES_MASKED);
+        assert_eq!(control, MESSAGES_ON, "control");
+    }
+
+    #[test]
+    fn a_card_sends_messages_where_it_can() {
+        const QUEUE: [u32; 4] = [0xfee0_3000, 0, 0x70, 0];
+        const STATE: [u32; 4] = [0xfee0_3000, 0, 0x71, 0];
+        check_table(check(&with_messages(3, 2, 0), BY_MESSAGES), &[STATE, QUEUE]);
+        check_table(check(&with_messages(0x800, 0x8002, 0), BY_MESSAGES), &[STATE, QUEUE]);
+        check_table(check(&with_messages(1, 2, 0), BY_MESSAGES), &[STATE]);
+        // Firmware has left them masked.
+        let mut masked = with_messages(2, 2, 0);
+        masked.push((0x90, MESSAGES_MASKED | 1 << 16 | u32::from(CAPABILITY_MESSAGES)));
+        check_table(check(&masked, BY_MESSAGES), &[STATE, QUEUE]);
+    }
+
+    #[test]
+    fn a_card_whose_table_is_nowhere_has_its_line() {
+        // Base addresses that there are not, that are empty, behind everything, or ports.
+        check(&with_messages(3, 6, 0), ON_LINE);
+        check(&with_messages(3, 7, 0), ON_LINE);
+        check(&with_messages(3, 3, 0), ON_LINE);
+        let with_base = |low, high| {
+            let mut words = with_messages(3, !7 | 2, 0);
+            words.extend([(0x18, low), (0x1c, high)]);
+            words
+        };
+        check(&with_base(0xffff_fff4, 0xffff_ffff), ON_LINE);
+        check(&with_base(0x0000_0004, 0x0000_0001), ON_LINE);
+        check(&with_base(0xc001, 0), ON_LINE);
+        // A capability at the very end, whose place would be behind the configuration.
+        let mut last = modern(0, 56, 0xfc);
+        last.push((0xfc, u32::from(CAPABILITY_MESSAGES)));
+        check(&last, ON_LINE);
+    }
+
+    #[test]
+    fn disks_send_no_messages() {
+        let mut disk = with_messages(3, 2, 0);
+        disk[0] = (0, 0x1042_1af4);
+        let machine = check(&disk, Some((Kind::Block, Interrupt::Line(11))));
+        assert!(machine.table.get().is_none());
+    }
+
     #[test]
     fn a_list_that_goes_round_ends() {
-        check(&modern(0, 56, 0x40), Some((Kind::Net, Some(11))));
+        check(&modern(0, 56, 0x40), ON_LINE);
+        check(&with_messages(3, 2, 0x40), BY_MESSAGES);
+        check(&with_messages(3, 2, 0x90), BY_MESSAGES);
         check(&[(0, 0x1041_1af4), COMMAND, (0x34, 0xfc), (0xfc, 0xfc09)], None);
+        check(&[(0, 0x1041_1af4), COMMAND, (0x34, 0xfc), (0xfc, 0xfc11)], None);
     }
 
     #[test]
     fn buses_behind_bridges_are_looked_through_once() {
         let bridge = |to: u32| [(0, 0x1234_8086), (0x0c, 1 << 16), (0x18, to << 8)];
-        let found = Machine::default()
+        let machine = Machine::default()
             .with((0, 1, 0), &bridge(1))
             .with((1, 0, 0), &bridge(1))
             .with((1, 2, 0), &LEGACY_DISK)
             .with((0, 31, 0), &[(0, 0x1234_8086), (0x0c, 0x80 << 16)])
-            .with((0, 31, 5), &modern(0, 56, 0))
-            .find();
-        assert_eq!(found, [(Kind::Net, Some(11)), (Kind::Block, Some(11))]);
+            .with((0, 31, 5), &modern(0, 56, 0));
+        let line = Interrupt::Line(11);
+        assert_eq!(machine.leak().find(), [(Kind::Net, line), (Kind::Block, line)]);
     }
 
     #[test]
@@ -343,6 +396,6 @@ mod tests {
                 None
             }
         }
-        assert!(find(&Nothing).is_empty());
+        assert!(find(&Nothing, Messages { address: 0, state: 0, queue: 0 }).is_empty());
     }
 }

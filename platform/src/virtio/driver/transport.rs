@@ -7,6 +7,7 @@
 
 use super::limits::{CONFIGURATION_ATTEMPTS, QUEUE_SIZE_MAX, QUEUE_SIZE_MIN, RESET_ATTEMPTS};
 use super::ring::Violation;
+use crate::net::Interrupt;
 use std::fmt;
 
 /// What kind of device it is (VIRTIO 1.2 §5).
@@ -103,10 +104,15 @@ pub trait Transport {
     fn configuration_byte(&mut self, offset: u16) -> u8;
     /// Changes whenever the configuration does; always 0 on legacy devices.
     fn configuration_generation(&mut self) -> u32;
-    /// Acknowledges the device's interrupt, which ends it. What it was for, as [`interrupt`] has it.
+    /// Acknowledges the device's interrupt, which ends it. What it was for, as [`interrupt`] has it; 0 where it was a message,
+    /// which has ended with its arrival.
     fn acknowledge_interrupt(&mut self) -> u8;
-    /// The line its interrupt comes on; `None` if it has none.
-    fn interrupt_line(&self) -> Option<u8>;
+    /// How it interrupts.
+    fn interrupt(&self) -> Interrupt;
+    /// Has the device say by messages what it would say by a line, if it sends any; once it was reset.
+    fn map_messages(&mut self) -> Result<(), Refusal> {
+        Ok(())
+    }
 }
 
 /// Why a device is not used. What it says is in its answers, so it is the host's fault in each case.
@@ -120,6 +126,8 @@ pub enum Refusal {
     Queue(u16, u32),
     /// Its configuration changes while it is read, again and again.
     Unsteady,
+    /// It does not take a place in its own table of messages for its state, or for this queue.
+    Message(Option<u16>),
     /// A value of its configuration cannot be; what, and the value.
     Configuration(&'static str, u64),
     /// There is no memory for its rings and buffers: the image's fault.
@@ -138,6 +146,8 @@ impl fmt::Display for Refusal {
             Self::Configuration(what, value) => {
                 write!(f, "the host's device has a {what} of {value}, which cannot be")
             }
+            Self::Message(None) => write!(f, "the host's device sends no message when its state changes"),
+            Self::Message(Some(queue)) => write!(f, "the host's device sends no messages for queue {queue}"),
             Self::NoMemory => {
                 write!(f, "there is no memory for its rings and buffers: start the image with more")
             }
@@ -165,6 +175,7 @@ pub fn negotiate(transport: &mut dyn Transport, wanted: u64) -> Result<u64, Refu
             return Err(Refusal::Features(features));
         }
     }
+    transport.map_messages()?;
     Ok(features)
 }
 
@@ -177,11 +188,15 @@ pub fn start(transport: &mut dyn Transport, features: u64) {
 /// Ends a device's interrupt, and looks whether it was to say that the device has given up. Whether there was one.
 pub fn check_interrupt(transport: &mut dyn Transport) -> Result<bool, Violation> {
     let interrupt = transport.acknowledge_interrupt();
-    let changed = interrupt & interrupt::CONFIGURATION != 0;
-    if changed && transport.status() & status::NEEDS_RESET != 0 {
-        return Err(Violation::GaveUp);
+    if interrupt & interrupt::CONFIGURATION != 0 {
+        check_state(transport)?;
     }
     Ok(interrupt != 0)
+}
+
+/// Looks whether a device has given up.
+pub fn check_state(transport: &mut dyn Transport) -> Result<(), Violation> {
+    if transport.status() & status::NEEDS_RESET == 0 { Ok(()) } else { Err(Violation::GaveUp) }
 }
 
 /// Reads `N` bytes of a device's configuration, all of one generation.

@@ -19,7 +19,7 @@ use super::{
     pages::Pages,
     ring::{Ids, Ring, Violation},
 };
-use crate::net::{Capabilities, Offload, Received, Segmentation};
+use crate::net::{Capabilities, Interrupt, Offload, Received, Segmentation};
 
 /// Bytes of a slot in either ring.
 const TRANSMIT_SLOT: usize = 12;
@@ -118,6 +118,11 @@ impl Netfront {
     /// What the back end does for us with frames that we send.
     pub fn capabilities(&self) -> Capabilities {
         self.features.capabilities()
+    }
+
+    /// How the back end ends a sleep: by an event, for which the domain is blocked.
+    pub fn interrupt(&self) -> Interrupt {
+        Interrupt::Host
     }
 
     /// Takes one frame; `None` when there is none now. What does not fit into `frame` is cut. One that cannot be a frame, by

@@ -179,6 +179,17 @@ pub fn echo_on_two_interfaces(target: &str) {
     assert_eq!(guest.finish().0, Some(0));
 }
 
+/// Interrupts of the network end sleeps while the image waits for its disk, and the other way round.
+pub fn echo_by_disk(target: &str) {
+    let mut guest = Guest::start(target, &["echo-by-disk"]);
+    guest.wait_for("echo ready");
+    for number in 0..100 {
+        check_echo(&guest.service, 1, &[format!("frame {number}").as_bytes()]);
+    }
+    check_echo(&guest.service, 1, &[b"stop"]);
+    assert_eq!(guest.finish().0, Some(0));
+}
+
 /// An interface that the host takes away must end the image, which could neither serve nor sleep any more.
 pub fn interface_gone(target: &str) {
     let mut guest = start_echo(target, &["service", "management"]);

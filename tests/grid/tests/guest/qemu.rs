@@ -56,6 +56,8 @@ struct Model {
     has_serial_port: bool,
     /// The disk it boots from is a virtio device as well, before the other one.
     boots_from_virtio: bool,
+    /// Its devices cannot send messages (MSI-X), and all raise the same interrupt line.
+    has_one_line: bool,
 }
 
 const Q35: Model = Model {
@@ -67,6 +69,7 @@ const Q35: Model = Model {
     under_kvm: false,
     has_serial_port: true,
     boots_from_virtio: false,
+    has_one_line: false,
 };
 
 const PC: Model = Model { name: "pc", options: "pc", bus: Bus::PciLegacy, boot: Boot::Pvh, ..Q35 };
@@ -82,8 +85,10 @@ const DISK_BIOS: Model = Model { name: "disk_bios", boot: Boot::Bios, ..PC };
 const DISK_UEFI: Model =
     Model { name: "disk_uefi", boot: Boot::Uefi, memory_mib: 128, bus: Bus::PciLegacy, ..Q35 };
 
-static MODELS: [Model; 10] = [
+static MODELS: [Model; 12] = [
     Q35,
+    Model { name: "q35_line", has_one_line: true, ..Q35 },
+    Model { name: "q35_line_kvm", has_one_line: true, under_kvm: true, ..Q35 },
     PC,
     MICROVM,
     Model { name: "microvm_console", options: "microvm,isa-serial=off", has_serial_port: false, ..MICROVM },
@@ -135,7 +140,7 @@ impl Machine {
         self.insert_image(&mut command, attached);
         let disk = attached.disk.display();
         command.args(["-drive", &format!("id=storage,file={disk},format=raw,if=none")]);
-        command.args(["-device", &format!("{},drive=storage", self.device("blk"))]);
+        command.args(["-device", &format!("{},drive=storage{}", self.device("blk"), self.place(3))]);
         if self.model.bus == Bus::Mmio {
             command.args(["-global", "virtio-mmio.force-legacy=false"]);
         }
@@ -189,7 +194,21 @@ impl Machine {
         let fd = wire.as_raw_fd();
         command.args(["-netdev", &format!("dgram,id={name},local.type=fd,local.str={fd}")]);
         let device = self.device("net");
-        command.args(["-device", &format!("{device},netdev={name},mac=02:00:00:00:00:{mac:02}")]);
+        let place = self.place(mac);
+        command.args(["-device", &format!("{device},netdev={name},mac=02:00:00:00:00:{mac:02}{place}")]);
+    }
+
+    /// Where the device with this number is to be, if that matters: a PC's places go round its four lines.
+    fn place(&self, number: u8) -> String {
+        if self.model.has_one_line { format!(",vectors=0,addr={:#x}", 4 * number) } else { String::new() }
+    }
+
+    /// What ends a sleep when a frame comes in, in words of the image's.
+    pub fn interrupt(&self) -> &'static str {
+        match self.model.bus {
+            Bus::PciModern if !self.model.has_one_line => "MSI-X",
+            _ => "interrupt line ",
+        }
     }
 
     /// The name of a virtio device on this bus, with its options.
