@@ -1,4 +1,4 @@
-//! The heap: everything behind the image, handed out by a two-level segregated fit allocator in constant time.
+//! The heap: everything behind the image, and what a machine has in front of it, handed out by a two-level segregated fit allocator in constant time.
 //!
 //! `rlsf` was chosen over `talc`, see docs/decisions/allocator.md: both are quick, but its bound on the worst case does not
 //! depend on what was allocated before. There is one thread and no interrupt handler that allocates: no lock.
@@ -31,17 +31,17 @@ static HEAP: Heap = Heap {
     allocations: UnsafeCell::new(Allocations { made: 0, failed: 0, most: 0 }),
 };
 
-/// Gives the allocator its memory.
+/// Gives the allocator memory.
 ///
 /// # Safety
-/// To be called once, before the first allocation, with a range of mapped, writable memory that nothing else uses.
-pub unsafe fn initialize(range: Range<usize>) {
+/// To be called with a range of mapped, writable memory that nothing else uses.
+pub unsafe fn add(range: Range<usize>) {
     let Some(start) = NonNull::new(range.start as *mut u8) else { return };
     let pool = NonNull::slice_from_raw_parts(start, range.end.saturating_sub(range.start));
     // SAFETY: the caller hands the range over, and no reference into HEAP is alive: there is one thread.
     unsafe {
         if let Some(length) = (*HEAP.allocator.get()).insert_free_block_ptr(pool) {
-            (*HEAP.memory.get()).total = length.get();
+            (*HEAP.memory.get()).total += length.get();
         }
     }
 }

@@ -108,7 +108,7 @@ pub unsafe fn start(boot: Boot) -> ! {
     clock::mark_entry();
     let heap_start = (boot.kernel_end as usize).max((&raw const __image_end).addr());
     // SAFETY: the caller hands the memory behind the image over.
-    unsafe { heap::initialize(heap_start..boot.mem_size as usize) };
+    unsafe { heap::add(heap_start..boot.mem_size as usize) };
     report::install();
     if let Err(error) = entropy::check() {
         eprintln!("boot refused: {error}");

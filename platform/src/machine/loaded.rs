@@ -21,6 +21,8 @@ pub struct Loaded<'a> {
     pub command_line: &'a [u8],
     /// Memory behind the image that is its own.
     pub memory: Range<u64>,
+    /// Memory in front of it, which is the image's own once nothing of all this is read any more; empty if there is none.
+    pub low_memory: Range<u64>,
     /// Address of ACPI's root pointer, if the loader knows it.
     pub acpi_root: Option<u64>,
 }
@@ -84,8 +86,8 @@ pub fn pvh<'a>(
         length: long(entry, 8),
         kind: word(entry, 16),
     });
-    let memory = memory_map::around(image, entries).ok_or(LoadError::NoMemory)?;
-    Ok(Loaded { command_line, memory, acpi_root })
+    let memory = memory_map::around(image, entries.clone()).ok_or(LoadError::NoMemory)?;
+    Ok(Loaded { command_line, memory, low_memory: memory_map::low(entries), acpi_root })
 }
 
 /// The command line of PVH's start info at `address`, which is all that a domain of Xen's takes from there.
@@ -128,8 +130,9 @@ pub fn multiboot<'a>(
     }
     let length = word(info, 44).min((MEMORY_MAP_ENTRIES_MAX * (MULTIBOOT_ENTRY + 4)) as u32);
     let map = physical.bytes(u64::from(word(info, 48)), u64::from(length)).ok_or(LoadError::NoMemoryMap)?;
-    let memory = memory_map::around(image, MultibootMap(map)).ok_or(LoadError::NoMemory)?;
-    Ok(Loaded { command_line: line, memory, acpi_root: None })
+    let map = MultibootMap(map);
+    let memory = memory_map::around(image, map.clone()).ok_or(LoadError::NoMemory)?;
+    Ok(Loaded { command_line: line, memory, low_memory: memory_map::low(map), acpi_root: None })
 }
 
 /// Entries of multiboot's map, each behind its own length.
@@ -229,6 +232,7 @@ mod tests {
         let expect = expect.map(|command_line| Loaded {
             command_line,
             memory: 0x20_0000..0x100_0000,
+            low_memory: 0x1000..0x9_f000,
             acpi_root: Some(0xe_0000),
         });
         assert_eq!(pvh(&memory, INFO, &IMAGE), expect);
@@ -265,6 +269,7 @@ mod tests {
         let expect = expect.map(|command_line| Loaded {
             command_line,
             memory: 0x20_0000..0x100_0000,
+            low_memory: 0x1000..0x9_f000,
             acpi_root: None,
         });
         assert_eq!(multiboot(&memory, INFO, &IMAGE), expect);

@@ -2,6 +2,7 @@
 
 use super::{clock, console, interrupt, keyboard, power};
 use crate::{
+    heap,
     machine::{
         boot::{refuse, take_command_line},
         fault,
@@ -47,7 +48,7 @@ extern "C" fn virtio_start(information: u64, is_multiboot: u64) -> ! {
         console::initialize();
         let image = start::image();
         let read = if is_multiboot == 0 { loaded::pvh } else { loaded::multiboot };
-        let Loaded { command_line, memory, acpi_root } =
+        let Loaded { command_line, memory, low_memory, acpi_root } =
             read(&Mapped, information, &image).unwrap_or_else(|error| refuse(error));
         // The heap begins where the loader may have left these.
         let parsed = take_command_line(command_line);
@@ -63,6 +64,8 @@ extern "C" fn virtio_start(information: u64, is_multiboot: u64) -> ! {
         clock::initialize();
         power::initialize(acpi_root);
         keyboard::initialize();
+        // Nothing that loader and firmware have left there is needed from here on.
+        heap::add(low_memory.start as usize..low_memory.end as usize);
         start::start(start::Boot {
             kernel_end: memory.start,
             mem_size: memory.end,
