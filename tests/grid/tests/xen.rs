@@ -16,7 +16,7 @@ mod published;
 use behaviour::*;
 use client::{Connection, ask_udp};
 use guest::{
-    read_up_to,
+    Guest, read_up_to,
     xen::{FIRST, images, interfaces, start_image},
 };
 use peer::{GUEST, Wire, asks, must_answer, must_connect, run};
@@ -37,6 +37,17 @@ fn back_end_closes(target: &str) {
     let guest = start_echo(target, &["service"]);
     check_echo(&guest.service, 1, &[b"there"]);
     guest.domain().detach_interface();
+    let (code, text) = guest.finish();
+    assert_eq!(code, Some(1), "exit status; it printed:\n{text}");
+    assert!(text.contains("the back end of a device has closed"), "unexpected output:\n{text}");
+}
+
+/// So does that of a disk, even while nobody reads or writes.
+fn back_end_of_disk_closes(target: &str) {
+    let mut guest = Guest::start(target, &["echo-by-disk"]);
+    guest.wait_for("echo ready");
+    check_echo(&guest.service, 1, &[b"there"]);
+    guest.domain().detach_disk();
     let (code, text) = guest.finish();
     assert_eq!(code, Some(1), "exit status; it printed:\n{text}");
     assert!(text.contains("the back end of a device has closed"), "unexpected output:\n{text}");
@@ -93,7 +104,7 @@ fn dns_answers_where_published(_target: &str) {
 grid! {
     xen:
         hello arguments exit_status panic page_fault stack_overflow write_to_code write_to_constant execute_data
-        invalid_instruction clock entropy block echo echo_on_two_interfaces shut_down_on_request back_end_closes
-        forbidden_hypercalls dns_answers
-        dns_answers_where_published memory_limit deadlock;
+        invalid_instruction clock entropy block echo echo_on_two_interfaces echo_by_disk shut_down_on_request
+        back_end_closes back_end_of_disk_closes forbidden_hypercalls dns_answers dns_answers_where_published memory_limit
+        deadlock;
 }

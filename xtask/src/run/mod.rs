@@ -7,6 +7,7 @@
 //! ```
 
 mod qemu;
+mod shown;
 mod xl;
 
 use crate::{Failure, cargo, image};
@@ -73,12 +74,13 @@ fn unless_given(defaults: &[String], given: &[String]) -> Vec<String> {
 }
 
 fn start(mut command: Command, try_next: &[String]) -> Result<ExitCode, Failure> {
-    eprintln!("running {}", words(&command));
+    let shown = shown::words(&command);
+    eprintln!("running {shown}");
     for line in try_next {
         eprintln!("try     {line}");
     }
     // It takes this process's place, so that a signal sent here reaches it.
-    Err(format!("cannot start {command:?}: {}", command.exec()))
+    Err(format!("cannot start {shown}: {}", command.exec()))
 }
 
 fn parse(arguments: Vec<String>) -> Result<(String, Options), lexopt::Error> {
@@ -116,14 +118,6 @@ fn parse(arguments: Vec<String>) -> Result<(String, Options), lexopt::Error> {
     }
     let service = service.ok_or("which service? Such as: cargo xtask run dns")?;
     Ok((service, options))
-}
-
-fn words(command: &Command) -> String {
-    let arguments = command.get_args().map(|argument| argument.to_string_lossy().into_owned());
-    std::iter::once(command.get_program().to_string_lossy().into_owned())
-        .chain(arguments)
-        .collect::<Vec<_>>()
-        .join(" ")
 }
 
 #[cfg(test)]

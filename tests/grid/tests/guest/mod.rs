@@ -13,7 +13,10 @@ use std::{
     os::fd::OwnedFd,
     path::PathBuf,
     process::{Child, Command, Stdio},
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Once,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -30,6 +33,9 @@ pub const ABORT: Option<i32> = Some(255);
 
 /// Guests that this process has started: no two share a disk.
 static STARTED: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether the disks of runs that were killed are gone.
+static SWEPT: Once = Once::new();
 
 /// Ending of the disk that a machine boots from, beside its other one.
 const BOOT_DISK: &str = "boot";
@@ -66,6 +72,7 @@ impl Guest {
             std::env::var_os("SKERRY_IMAGES")
                 .expect("SKERRY_IMAGES is unset: run this through `cargo xtask test`"),
         );
+        SWEPT.call_once(|| disk::remove_left_behind(&directory));
         let machine = qemu::Machine::named(target);
         let back_end = if machine.is_some() { "virtio" } else { target };
         let image = directory.join(format!("grid.{back_end}"));

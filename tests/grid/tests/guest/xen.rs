@@ -66,6 +66,7 @@ pub fn start(disk: &Path, image: &Path, arguments: &[&str]) -> Domain {
     let (interfaces, disk) = match arguments {
         ["echo", ..] => (BOTH, None),
         ["block"] => ("", Some(disk)),
+        ["echo-by-disk"] => (FIRST, Some(disk)),
         // Each device takes the scripts of xl a second.
         _ => ("", None),
     };
@@ -163,6 +164,13 @@ impl Domain {
         let output = SHARED.lab.shell(&format!("xl shutdown {}", self.name));
         let output = output.unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(output.status, 0, "xl shutdown: {}", output.text);
+    }
+
+    /// Takes its disk away, as an operator may; as for the interface.
+    #[allow(dead_code, reason = "the tender's tests have no domain")]
+    pub fn detach_disk(&self) {
+        let output = SHARED.lab.shell(&format!("xl block-detach {} xvda", self.name));
+        output.unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// Takes its first interface away, as an operator may. xl waits for the domain, which may be gone before it has.
