@@ -52,7 +52,8 @@ pub mod content;
 mod event_loop;
 pub mod http;
 pub mod limits;
-mod log;
+#[doc(hidden)]
+pub mod log;
 pub mod metrics;
 pub mod network;
 pub mod reports;

@@ -20,7 +20,7 @@ type Failure = String;
 const HELP: &str = "\
 usage: cargo xtask COMMAND
 
-  image SERVICE TARGET [--content DIR] [--config FILE] [--out DIR] [-- ARGUMENTS]
+  image SERVICE TARGET [--content DIR] [--config FILE] [--management] [--out DIR] [-- ARGUMENTS]
                       build a bootable image. TARGET is
                         spt hvt virtio         the ELF file
                         xen                    the ELF file, and a configuration for xl

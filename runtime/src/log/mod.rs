@@ -103,6 +103,18 @@ pub(crate) fn keep_for_collector(origin: Origin, octets: usize) -> Option<&'stat
     Some(logger)
 }
 
+/// A message as a collector would get it, after so many nanoseconds since 1970: for tests and fuzzing.
+#[doc(hidden)]
+pub fn syslog_message(is_rfc3164: bool, target: &str, text: &str, wall: u64, octets: usize) -> String {
+    let format = if is_rfc3164 { Format::Rfc3164 } else { Format::Rfc5424 };
+    let origin = Origin { format, facility: 3, host: "host".into(), application: "app".into(), octets };
+    let (mut line, mut message) = (String::new(), String::new());
+    let _ = write!(OneLine::new(&mut line, LOG_LINE_BYTES), "{text}");
+    let level = log::Level::Info;
+    origin.write(&mut message, &Message { level, target, text: &line, wall, uptime: wall, number: 0 });
+    message
+}
+
 /// The levels that hold now.
 pub(crate) fn levels() -> Levels {
     LOGGER.get().map(|logger| logger.state().levels.clone()).unwrap_or_default()

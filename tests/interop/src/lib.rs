@@ -9,13 +9,21 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+pub mod collectors;
+pub mod databases;
 pub mod servers;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::{
+    net::{AddressFamily, SocketFlags, SocketType, socketpair},
+    process::{Pid, Signal, kill_process_group},
+};
 use std::{
     fs,
     net::{TcpListener, TcpStream, UdpSocket},
-    os::unix::process::CommandExt,
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::process::CommandExt,
+    },
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::atomic::{AtomicU32, Ordering},
@@ -93,6 +101,21 @@ pub fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(start.elapsed() < PATIENCE, "still waiting: {what}");
         sleep(Duration::from_millis(20));
     }
+}
+
+/// Where Debian has servers, which is not on an ordinary user's path.
+pub fn server(name: &str) -> PathBuf {
+    let directories = ["/usr/sbin", "/usr/bin", "/sbin"];
+    let found =
+        directories.map(|directory| Path::new(directory).join(name)).into_iter().find(|path| path.is_file());
+    found.unwrap_or_else(|| panic!("{name} is not installed"))
+}
+
+/// What a command prints; it must succeed.
+pub fn output(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_string()
 }
 
 /// A process and all that it starts, killed at the end.
@@ -267,14 +290,59 @@ pub struct Image {
     pub port: u16,
     group: Group,
     log: PathBuf,
+    /// Both ends of a cable that leads nowhere.
+    no_cable: Option<(OwnedFd, OwnedFd)>,
 }
 
 impl Image {
-    /// Starts it, with these arguments.
+    /// Starts the one that follows a repository, with these arguments.
     #[track_caller]
     pub fn start(origin: &Origin, name: &str, arguments: &[String]) -> Image {
+        Image::start_in(origin.root(), Path::new("dns-git.spt"), name, &[], arguments)
+    }
+
+    /// Starts the one with the zones of the example in it; its log is in `directory`. More ports of it are published over TCP:
+    /// pairs of the host's and its own.
+    #[track_caller]
+    pub fn start_example(directory: &Path, published: &[(u16, u16)], arguments: &[String]) -> Image {
+        Image::start_in(directory, Path::new("example/dns.spt"), "example", published, arguments)
+    }
+
+    /// The same, of an image that was built with the interface `management`, which is what this host is behind; `service` has
+    /// no cable.
+    #[track_caller]
+    pub fn start_managed(directory: &Path, published: &[(u16, u16)], arguments: &[String]) -> Image {
+        let no_cable =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::empty(), None).unwrap();
+        let option = format!("--net:service=@{}", no_cable.0.as_raw_fd());
+        let all =
+            [vec!["--ipv4=192.0.2.1/24".to_owned(), "--ipv6=none".to_owned()], arguments.to_vec()].concat();
+        let mut image =
+            Image::start_with(directory, Path::new("managed/dns.spt"), "managed", published, &[option], &all);
+        image.no_cable = Some(no_cable);
+        image
+    }
+
+    fn start_in(
+        directory: &Path,
+        image: &Path,
+        name: &str,
+        published: &[(u16, u16)],
+        arguments: &[String],
+    ) -> Image {
+        Image::start_with(directory, image, name, published, &[], arguments)
+    }
+
+    fn start_with(
+        directory: &Path,
+        image: &Path,
+        name: &str,
+        published: &[(u16, u16)],
+        options: &[String],
+        arguments: &[String],
+    ) -> Image {
         let port = free_port();
-        let log = origin.root().join(format!("{name}-{port}.log"));
+        let log = directory.join(format!("{name}-{port}.log"));
         let file = fs::File::create(&log).unwrap();
         let variable = |name: &str| std::env::var_os(name).unwrap_or_else(|| panic!("{name} is not set"));
         let mut tender = Command::new(variable("SKERRY_TENDER"));
@@ -282,9 +350,13 @@ impl Image {
         for protocol in ["udp", "tcp"] {
             tender.arg(format!("--publish=127.0.0.1:{port}:53/{protocol}"));
         }
-        tender.arg(Path::new(&variable("SKERRY_IMAGES")).join("dns-git.spt")).args(arguments);
+        for (here, there) in published {
+            tender.arg(format!("--publish=127.0.0.1:{here}:{there}/tcp"));
+        }
+        tender.args(options);
+        tender.arg(Path::new(&variable("SKERRY_IMAGES")).join(image)).args(arguments);
         tender.stdin(Stdio::null()).stderr(file.try_clone().unwrap()).stdout(file);
-        Image { port, group: Group::start(&mut tender), log }
+        Image { port, group: Group::start(&mut tender), log, no_cable: None }
     }
 
     /// Everything it has said.

@@ -1,26 +1,12 @@
 //! Other servers of an origin than git daemon: git http-backend behind nginx, and OpenSSH with a forced command.
 
-use crate::{Group, Origin, free_port, git_output, wait_for};
+use crate::{Group, Origin, free_port, git_output, output, server, wait_for};
 use std::{
     fs,
     net::TcpStream,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
-
-/// Where Debian has servers, which is not on an ordinary user's path.
-fn server(name: &str) -> PathBuf {
-    let directories = ["/usr/sbin", "/usr/bin", "/sbin"];
-    let found =
-        directories.map(|directory| Path::new(directory).join(name)).into_iter().find(|path| path.is_file());
-    found.unwrap_or_else(|| panic!("{name} is not installed"))
-}
-
-fn output(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).trim().to_string()
-}
 
 /// nginx with TLS and a password in front of git http-backend, which fcgiwrap runs.
 pub struct Web {

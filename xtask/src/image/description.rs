@@ -52,6 +52,9 @@ pub struct Device {
     pub kind: Kind,
 }
 
+/// The interface that services use for logs and metrics, if their image has it.
+const MANAGEMENT: &str = "management";
+
 /// Kinds of devices.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
@@ -103,10 +106,13 @@ impl Description {
         interfaces.map(|device| device.name.as_str())
     }
 
-    /// The devices of the image, with its content baked in or not.
-    pub fn devices_for(&self, content_baked_in: bool) -> Vec<Device> {
+    /// The devices of the image, with its content baked in or not, and with an interface for logs and metrics or not.
+    pub fn devices_for(&self, content_baked_in: bool, management: bool) -> Vec<Device> {
         let left_out = self.content.as_ref().filter(|_| content_baked_in);
-        self.devices.iter().filter(|device| Some(&device.name) != left_out).cloned().collect()
+        let own = self.devices.iter().filter(|device| Some(&device.name) != left_out).cloned();
+        let has_it = self.interfaces().any(|name| name == MANAGEMENT);
+        let more = (management && !has_it).then(|| Device { name: MANAGEMENT.into(), kind: Kind::Net });
+        own.chain(more).collect()
     }
 
     fn check(&self) -> Result<(), Failure> {

@@ -16,7 +16,7 @@ pub fn build<'a>(
     let linked = cargo::link_image(&description.package, back_end)?;
     let linked_bytes = read(&linked)?;
     let baked = pack::Baked { content: content.as_deref(), configuration: configuration.as_deref() };
-    let devices = description.devices_for(content.is_some());
+    let devices = description.devices_for(content.is_some(), options.management);
     let image = pack::pack(&linked_bytes, &devices, &baked)
         .map_err(|error| format!("{}: {error}", linked.display()))?;
     let program_bytes = image.len() - content.as_ref().map_or(0, Vec::len);

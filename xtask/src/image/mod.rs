@@ -49,7 +49,7 @@ pub struct Built {
     pub next: Vec<String>,
 }
 
-/// `image SERVICE TARGET [--content DIR] [--config FILE] [--out DIR] [--monitor MONITOR] [-- ARGUMENTS]`
+/// `image SERVICE TARGET [--content DIR] [--config FILE] [--management] [--out DIR] [--monitor MONITOR] [-- ARGUMENTS]`
 pub fn run(arguments: Vec<String>) -> Result<ExitCode, Failure> {
     let (service, target, options) = options::parse(arguments).map_err(|error| format!("image: {error}"))?;
     let built = build_all(&Description::load(&service)?, &target, &options)?;

@@ -12,6 +12,8 @@ pub struct Options {
     pub config: Option<PathBuf>,
     /// Directory for the image; `target/images` if none.
     pub out: Option<PathBuf>,
+    /// Whether the image has an interface of its own for logs and metrics.
+    pub management: bool,
     /// For `oci`: what urunc is to run the image with.
     pub monitor: Option<String>,
     /// The guest's arguments, written into the artefacts that have a place for them.
@@ -31,6 +33,7 @@ pub fn parse(mut own: Vec<String>) -> Result<(String, String, Options), lexopt::
             lexopt::Arg::Long("content") => options.content = Some(parser.value()?.into()),
             lexopt::Arg::Long("config") => options.config = Some(parser.value()?.into()),
             lexopt::Arg::Long("out") => options.out = Some(parser.value()?.into()),
+            lexopt::Arg::Long("management") => options.management = true,
             lexopt::Arg::Long("monitor") => options.monitor = Some(parser.value()?.string()?),
             lexopt::Arg::Value(operand) => operands.push(operand.string()?),
             other => return Err(other.unexpected()),

@@ -26,7 +26,7 @@ type = "block"
 pub fn source(back_end: &str, arguments: &[&str], content_baked_in: bool) -> (Source<'static>, Options) {
     let mut description: Description = toml::from_str(SAMPLE).expect("it is a description");
     description.name = "sample".into();
-    let devices = description.devices_for(content_baked_in);
+    let devices = description.devices_for(content_baked_in, false);
     let elf = format!("/images/sample.{back_end}").into();
     let arguments = arguments.iter().map(|&argument| argument.into()).collect();
     let source = Source { description: Box::leak(Box::new(description)), elf, devices };
