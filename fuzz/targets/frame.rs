@@ -6,7 +6,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use runtime::network::{
-    Clock, Device, Fixed, Network, Received, Responder, Settings, Source, TcpListener, TcpOptions, TcpStream,
+    Clock, Device, Endpoints, Fixed, Network, Received, Responder, Settings, Source, TcpListener, TcpOptions, TcpStream,
     UdpOptions, UdpSocket, checksum::Sum,
 };
 use std::{
@@ -87,7 +87,7 @@ impl Clock for Hand {
 struct Echo;
 
 impl Responder for Echo {
-    fn respond(&mut self, _: SocketAddr, buffer: &mut [u8], length: usize) -> Option<usize> {
+    fn respond(&mut self, _: Endpoints, buffer: &mut [u8], length: usize) -> Option<usize> {
         assert!(length <= buffer.len());
         let more = usize::from(*buffer[..length].first()?);
         (length + more <= buffer.len()).then_some(length + more)

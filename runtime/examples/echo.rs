@@ -4,9 +4,9 @@
 
 use runtime::{
     Argument, Environment, Stop,
-    network::{Responder, TcpListener, TcpOptions},
+    network::{Endpoints, Responder, TcpListener, TcpOptions},
 };
-use std::{net::SocketAddr, process::ExitCode};
+use std::process::ExitCode;
 use tokio::io::AsyncWriteExt;
 
 #[derive(serde::Deserialize)]
@@ -26,7 +26,7 @@ const ARGUMENTS: &[Argument] =
 struct Echo;
 
 impl Responder for Echo {
-    fn respond(&mut self, _: SocketAddr, _: &mut [u8], length: usize) -> Option<usize> {
+    fn respond(&mut self, _: Endpoints, _: &mut [u8], length: usize) -> Option<usize> {
         Some(length)
     }
 }

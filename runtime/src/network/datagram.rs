@@ -6,6 +6,7 @@ use super::{
     checksum::Sum,
     classify::{IPV4_HEADER, IPV6_HEADER, UDP, UDP_HEADER},
     device::ETHERNET_HEADER,
+    responder::Endpoints,
 };
 use std::net::{IpAddr, SocketAddr};
 
@@ -53,19 +54,17 @@ impl Datagram {
         Sum::default().bytes(&frame[addresses..]).word(UDP.into()).word(length)
     }
 
-    /// Who sent it.
+    /// Between whom it goes.
     #[inline]
-    pub fn source(&self, frame: &[u8]) -> SocketAddr {
+    pub fn endpoints(&self, frame: &[u8]) -> Endpoints {
         let header = self.header();
         let port = u16::from_be_bytes([frame[header], frame[header + 1]]);
-        let address = if self.ipv6 {
-            let mut octets = [0; 16];
-            octets.copy_from_slice(&frame[header - 32..header - 16]);
-            IpAddr::V6(octets.into())
+        let (theirs, ours) = if self.ipv6 {
+            (ipv6_at(frame, header - 32), ipv6_at(frame, header - 16))
         } else {
-            IpAddr::V4([frame[header - 8], frame[header - 7], frame[header - 6], frame[header - 5]].into())
+            (ipv4_at(frame, header - 8), ipv4_at(frame, header - 4))
         };
-        SocketAddr::new(address, port)
+        Endpoints { theirs: SocketAddr::new(theirs, port), ours }
     }
 
     /// Turns the received frame, whose payload is now an answer of `length` bytes, into the frame that carries it back.
@@ -93,6 +92,18 @@ impl Datagram {
         written[6..8].copy_from_slice(&checksum.to_be_bytes());
         end
     }
+}
+
+#[inline]
+fn ipv4_at(frame: &[u8], at: usize) -> IpAddr {
+    IpAddr::V4([frame[at], frame[at + 1], frame[at + 2], frame[at + 3]].into())
+}
+
+#[inline]
+fn ipv6_at(frame: &[u8], at: usize) -> IpAddr {
+    let mut octets = [0; 16];
+    octets.copy_from_slice(&frame[at..at + 16]);
+    IpAddr::V6(octets.into())
 }
 
 /// Turns an IPv4 header around; the sum of both addresses. All sums are of values at hand: what was just stored in small

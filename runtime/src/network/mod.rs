@@ -34,7 +34,7 @@ pub use addresses::{Fixed, Settings, Source};
 pub use counters::Counters;
 pub use device::{Capabilities, Clock, Device, ETHERNET_HEADER, Offload, Received, SystemClock};
 pub use listener::{TcpListener, TcpOptions, TcpStates};
-pub use responder::Responder;
+pub use responder::{Endpoints, Responder};
 pub use stream::TcpStream;
 pub use udp::{UdpOptions, UdpSocket};
 

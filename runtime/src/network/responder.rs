@@ -12,7 +12,7 @@ use smoltcp::{
 };
 use std::{
     io::{self, ErrorKind},
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
 /// Bytes queued on a responder's slow path, in each direction.
@@ -24,14 +24,40 @@ const SLOW_QUEUE: usize = 32;
 ///
 /// It is called while the network is at work: it must not use the network, and there is no task to await in.
 pub trait Responder {
-    /// `buffer[..length]` is the payload that `source` sent; the rest of `buffer` is room for a longer answer, as much as a
+    /// `buffer[..length]` is the payload that `ends.theirs` sent; the rest of `buffer` is room for a longer answer, as much as a
     /// frame takes. Writes the answer over it and returns its length, or `None` to send nothing.
-    fn respond(&mut self, source: SocketAddr, buffer: &mut [u8], length: usize) -> Option<usize>;
+    fn respond(&mut self, ends: Endpoints, buffer: &mut [u8], length: usize) -> Option<usize>;
 
     /// Whether the datagram that was not answered just now was kept for a task, which has been woken and will answer by
     /// [`Network::send_from`].
     fn kept(&mut self) -> bool {
         false
+    }
+}
+
+/// Between whom a datagram goes; an answer goes between the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Endpoints {
+    /// Who sent it.
+    pub theirs: SocketAddr,
+    /// The address of ours that it was sent to: an answer from another is none to whoever asked.
+    pub ours: IpAddr,
+}
+
+impl From<udp::UdpMetadata> for Endpoints {
+    fn from(metadata: udp::UdpMetadata) -> Endpoints {
+        let source = metadata.endpoint;
+        let theirs = SocketAddr::new(source.addr.into(), source.port);
+        // smoltcp says which it was, of all that it has received.
+        let none = if theirs.is_ipv6() { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+        Endpoints { theirs, ours: metadata.local_address.map_or(none, IpAddr::from) }
+    }
+}
+
+impl From<Endpoints> for udp::UdpMetadata {
+    fn from(Endpoints { theirs, ours }: Endpoints) -> udp::UdpMetadata {
+        let local_address = (!ours.is_unspecified()).then(|| ours.into());
+        udp::UdpMetadata { local_address, ..IpEndpoint::from(theirs).into() }
     }
 }
 
@@ -71,13 +97,13 @@ impl Network {
     /// Sends a datagram from the port of a responder: an answer that took longer. It does not wait.
     ///
     /// Errors: `NotFound` if `port` has no responder, `WouldBlock` if its queue is full (the datagram is dropped, as UDP
-    /// allows), `AddrNotAvailable` if `destination` cannot be reached.
-    pub fn send_from(&self, port: u16, payload: &[u8], destination: SocketAddr) -> io::Result<()> {
+    /// allows), `AddrNotAvailable` if `ends.theirs` cannot be reached.
+    pub fn send_from(&self, port: u16, payload: &[u8], ends: Endpoints) -> io::Result<()> {
         let mut stack = self.borrow_mut();
         let responder = stack.responders.iter().find(|entry| entry.port == port);
         let handle = responder.ok_or(ErrorKind::NotFound)?.handle;
         let socket = stack.base.get_mut::<udp::Socket>(handle);
-        socket.send_slice(payload, IpEndpoint::from(destination)).map_err(|error| match error {
+        socket.send_slice(payload, udp::UdpMetadata::from(ends)).map_err(|error| match error {
             SendError::BufferFull => ErrorKind::WouldBlock,
             SendError::Unaddressable => ErrorKind::AddrNotAvailable,
         })?;
@@ -97,10 +123,10 @@ impl Stack {
             self.counters.dropped(Reason::Checksum);
             return Outcome::Quiet;
         }
-        let source = datagram.source(&self.frame);
+        let ends = datagram.endpoints(&self.frame);
         let buffer = &mut self.frame[datagram.payload()..];
         let room = buffer.len();
-        match entry.responder.respond(source, buffer, datagram.length).filter(|&answer| answer <= room) {
+        match entry.responder.respond(ends, buffer, datagram.length).filter(|&answer| answer <= room) {
             Some(answer) => {
                 let end = datagram.answer(&mut self.frame, answer);
                 self.device.transmit(&self.frame[..end]);
@@ -121,10 +147,9 @@ impl Stack {
                 let Ok((payload, metadata)) = socket.recv() else { break };
                 let length = payload.len().min(self.frame.len());
                 self.frame[..length].copy_from_slice(&payload[..length]);
-                let source = metadata.endpoint;
-                let source = SocketAddr::new(source.addr.into(), source.port);
-                let room = self.frame.len() - datagram_overhead(source);
-                let answer = entry.responder.respond(source, &mut self.frame[..room], length.min(room));
+                let ends = Endpoints::from(metadata);
+                let room = self.frame.len() - datagram_overhead(ends.theirs);
+                let answer = entry.responder.respond(ends, &mut self.frame[..room], length.min(room));
                 match answer.filter(|&answer| answer <= room) {
                     Some(answer) if socket.send_slice(&self.frame[..answer], metadata).is_ok() => {}
                     None if entry.responder.kept() => {}

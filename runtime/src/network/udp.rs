@@ -1,6 +1,6 @@
 //! UDP sockets, for protocols that keep state or answer later. What can be answered at once is a `Responder`.
 
-use super::{Network, Refused, stack::Stack, timers::Micros};
+use super::{Network, Refused, responder::Endpoints, stack::Stack, timers::Micros};
 use crate::limits::{UDP_SOCKETS, UNRESOLVED_MS};
 use smoltcp::{
     iface::SocketHandle,
@@ -78,6 +78,12 @@ impl UdpSocket {
 
     /// Takes a datagram into `buffer`; its length and who sent it. What does not fit is cut off.
     pub async fn receive_from(&self, buffer: &mut [u8]) -> (usize, SocketAddr) {
+        let (length, ends) = self.receive_between(buffer).await;
+        (length, ends.theirs)
+    }
+
+    /// The same, and which of our addresses it was sent to.
+    pub async fn receive_between(&self, buffer: &mut [u8]) -> (usize, Endpoints) {
         poll_fn(|context| {
             let mut stack = self.network.borrow_mut();
             let socket = stack.base.get_mut::<udp::Socket>(self.handle);
@@ -87,8 +93,7 @@ impl UdpSocket {
             };
             let length = payload.len().min(buffer.len());
             buffer[..length].copy_from_slice(&payload[..length]);
-            let source = metadata.endpoint;
-            Poll::Ready((length, SocketAddr::new(source.addr.into(), source.port)))
+            Poll::Ready((length, Endpoints::from(metadata)))
         })
         .await
     }
@@ -97,13 +102,22 @@ impl UdpSocket {
     ///
     /// Errors: `InvalidInput` if it is larger than the socket's queue, `AddrNotAvailable` if `destination` cannot be reached.
     pub async fn send_to(&self, payload: &[u8], destination: SocketAddr) -> io::Result<()> {
+        self.send(payload, IpEndpoint::from(destination).into()).await
+    }
+
+    /// The same from a certain address of ours, as answers have to go.
+    pub async fn send_between(&self, payload: &[u8], ends: Endpoints) -> io::Result<()> {
+        self.send(payload, ends.into()).await
+    }
+
+    async fn send(&self, payload: &[u8], metadata: udp::UdpMetadata) -> io::Result<()> {
         poll_fn(|context| {
             let mut stack = self.network.borrow_mut();
             let socket = stack.base.get_mut::<udp::Socket>(self.handle);
             if payload.len() > socket.payload_send_capacity() {
                 return Poll::Ready(Err(ErrorKind::InvalidInput.into()));
             }
-            match socket.send_slice(payload, IpEndpoint::from(destination)) {
+            match socket.send_slice(payload, metadata) {
                 Ok(()) => {
                     stack.base_dirty = true;
                     Poll::Ready(Ok(()))

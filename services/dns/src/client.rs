@@ -94,6 +94,15 @@ pub async fn ask(
     }
 }
 
+/// Sends a message as it is and returns the one that comes back, unchecked.
+pub async fn exchange(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    message: &[u8],
+) -> Result<Vec<u8>, ClientError> {
+    send(stream, message.to_vec(), None).await?;
+    receive(stream).await
+}
+
 /// The SOA record of a zone.
 pub async fn soa(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),

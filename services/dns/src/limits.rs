@@ -130,6 +130,9 @@ pub const LATE_DATAGRAMS: usize = 64;
 /// Updates and notifications over UDP that are being carried out. With more, datagrams wait.
 pub const LATE_TASKS: usize = 256;
 
+/// Updates that are being handed on to primaries. More are answered with SERVFAIL.
+pub const FORWARDS: usize = 32;
+
 /// Attempts to send an answer while the queue of datagrams is full, and the pause between two. After a second it is lost, and the
 /// client asks again.
 pub const LATE_SENDS: usize = 500;

@@ -4,7 +4,7 @@
 use crate::{
     limits::{BATCH, TURNS_PER_CLOCK},
     network::{
-        Clock, Device, Network, Received, Responder, TcpListener, TcpOptions, TcpStream,
+        Clock, Device, Endpoints, Network, Received, Responder, TcpListener, TcpOptions, TcpStream,
         flows::HASHED,
         testing::{alone::*, frames::*, *},
     },
@@ -53,7 +53,7 @@ impl Clock for Watched {
 struct Echo;
 
 impl Responder for Echo {
-    fn respond(&mut self, _: SocketAddr, _: &mut [u8], length: usize) -> Option<usize> {
+    fn respond(&mut self, _: Endpoints, _: &mut [u8], length: usize) -> Option<usize> {
         Some(length)
     }
 }

@@ -1,12 +1,12 @@
 //! Frames that must not be: dropped, each counted under its reason, and never answered.
 
 use crate::network::{
-    Responder,
+    Endpoints, Responder,
     testing::{alone::*, frames::*, *},
 };
 use std::{
     cell::RefCell,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
 const PORT: u16 = 53;
@@ -14,7 +14,7 @@ const PORT: u16 = 53;
 struct Echo;
 
 impl Responder for Echo {
-    fn respond(&mut self, _: SocketAddr, _: &mut [u8], length: usize) -> Option<usize> {
+    fn respond(&mut self, _: Endpoints, _: &mut [u8], length: usize) -> Option<usize> {
         Some(length)
     }
 }

@@ -1,10 +1,14 @@
 //! Fast path and slow path: the same answers, byte for byte, whichever way a query came.
 
 use crate::network::{
-    Responder,
+    Endpoints, Responder,
     testing::{alone::*, frames::*, *},
 };
-use std::net::SocketAddr;
+use std::{
+    cell::Cell,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    rc::Rc,
+};
 
 const PORT: u16 = 53;
 
@@ -12,10 +16,10 @@ const PORT: u16 = 53;
 struct Backwards;
 
 impl Responder for Backwards {
-    fn respond(&mut self, source: SocketAddr, buffer: &mut [u8], length: usize) -> Option<usize> {
+    fn respond(&mut self, ends: Endpoints, buffer: &mut [u8], length: usize) -> Option<usize> {
         let more = usize::from(*buffer[..length].first()?);
         buffer[..length].reverse();
-        buffer.get_mut(length..length + more)?.fill(source.port() as u8);
+        buffer.get_mut(length..length + more)?.fill(ends.theirs.port() as u8);
         (more != 255).then_some(length + more)
     }
 }
@@ -144,7 +148,7 @@ fn padding_behind_the_packet_is_not_part_of_it() {
 struct Keeps;
 
 impl Responder for Keeps {
-    fn respond(&mut self, _: SocketAddr, _: &mut [u8], _: usize) -> Option<usize> {
+    fn respond(&mut self, _: Endpoints, _: &mut [u8], _: usize) -> Option<usize> {
         None
     }
 
@@ -161,8 +165,49 @@ fn what_was_kept_is_answered_later_as_if_it_had_been_at_once() {
     assert!(alone.give(udp(client, server, &[0, 1, 2])).is_empty());
     assert_eq!(alone.network.counters().unanswered, 0);
     alone.introduce();
-    alone.network.send_from(PORT, &[2, 1, 0], client).expect("there is room");
+    let ends = Endpoints { theirs: client, ours: server.ip() };
+    alone.network.send_from(PORT, &[2, 1, 0], ends).expect("there is room");
     assert_eq!(alone.settle(), responding().give(udp(client, server, &[0, 1, 2])));
-    let error = alone.network.send_from(PORT + 1, &[], client).unwrap_err();
+    let error = alone.network.send_from(PORT + 1, &[], ends).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+}
+
+/// Keeps between whom the last datagram went.
+struct Remembers(Rc<Cell<Option<Endpoints>>>);
+
+impl Responder for Remembers {
+    fn respond(&mut self, ends: Endpoints, _: &mut [u8], _: usize) -> Option<usize> {
+        self.0.set(Some(ends));
+        None
+    }
+
+    fn kept(&mut self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn what_was_kept_is_answered_from_the_address_that_was_asked() {
+    // What the stack makes of SERVER_MAC.
+    const OTHER: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0xff, 0xfe00, 2);
+    let (alone, last) = (Alone::new(), Rc::new(Cell::new(None)));
+    alone.network.respond(PORT, Box::new(Remembers(last.clone()))).expect("a free port");
+    // By itself the stack would answer from its address in the client's prefix.
+    let (client, server) = (SocketAddr::from((CLIENT6, 40_000)), SocketAddr::from((OTHER, PORT)));
+    for way in [vec![udp(client, server, &[1])], detours(client, server, &[1]).remove(0)] {
+        last.set(None);
+        way.into_iter()
+            .for_each(|frame| assert!(alone.give(frame).iter().all(|frame| udp_of(frame).is_none())));
+        let ends = last.get().expect("it was kept");
+        assert_eq!(ends, Endpoints { theirs: client, ours: OTHER.into() });
+        alone.network.send_from(PORT, &[9], ends).expect("there is room");
+        let sent: Vec<_> = alone.settle().iter().filter_map(|frame| udp_of(frame)).collect();
+        assert_eq!(sent, [(IpAddr::from(OTHER), IpAddr::from(CLIENT6))]);
+    }
+}
+
+/// The addresses of a frame with a UDP datagram.
+fn udp_of(frame: &[u8]) -> Option<(IpAddr, IpAddr)> {
+    let (source, destination, protocol, _) = read_ip(frame)?;
+    (protocol == UDP).then_some((source, destination))
 }

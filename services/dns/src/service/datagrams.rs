@@ -5,7 +5,7 @@ use super::clients::client;
 use super::requests::{Reply, respond};
 use crate::limits::{LATE_DATAGRAMS, LATE_PAUSE, LATE_SENDS, LATE_TASKS};
 use crate::{Handled, Transport};
-use runtime::network::{Network, Responder};
+use runtime::network::{Endpoints, Network, Responder};
 use std::{cell::RefCell, io::ErrorKind, net::SocketAddr, rc::Rc, sync::Arc};
 use tokio::sync::Semaphore;
 
@@ -23,17 +23,17 @@ impl Datagrams {
 
     /// What the authority does not answer. Queries at once; the rest may wake a task, and is left to one.
     #[cold]
-    fn respond_elsewhere(&mut self, source: SocketAddr, buffer: &mut [u8], length: usize) -> Option<usize> {
+    fn respond_elsewhere(&mut self, ends: Endpoints, buffer: &mut [u8], length: usize) -> Option<usize> {
         let message = &buffer[..length];
         let is_query = message.get(2).is_some_and(|flags| flags & 0x78 == 0);
         if is_query {
-            let reply = respond(&self.server, Transport::Udp, source.ip(), message).into_message()?;
+            let reply = respond(&self.server, Transport::Udp, ends.theirs.ip(), message).into_message()?;
             buffer.get_mut(..reply.len())?.copy_from_slice(&reply);
             return Some(reply.len());
         }
         let mut server = self.server.borrow_mut();
         if server.late.len() < LATE_DATAGRAMS {
-            server.late.push_back((source, message.to_vec()));
+            server.late.push_back((ends, message.to_vec()));
             server.to_answer.notify_one();
             self.kept = true;
         }
@@ -43,14 +43,18 @@ impl Datagrams {
 
 impl Responder for Datagrams {
     #[inline]
-    fn respond(&mut self, source: SocketAddr, buffer: &mut [u8], length: usize) -> Option<usize> {
+    fn respond(&mut self, ends: Endpoints, buffer: &mut [u8], length: usize) -> Option<usize> {
         self.kept = false;
-        let handled =
-            self.server.borrow_mut().authority.handle(client(source.ip()), Transport::Udp, buffer, length);
+        let handled = self.server.borrow_mut().authority.handle(
+            client(ends.theirs.ip()),
+            Transport::Udp,
+            buffer,
+            length,
+        );
         match handled {
             Handled::Answered(length) => Some(length),
             Handled::Dropped => None,
-            Handled::Elsewhere => self.respond_elsewhere(source, buffer, length),
+            Handled::Elsewhere => self.respond_elsewhere(ends, buffer, length),
         }
     }
 
@@ -63,15 +67,15 @@ impl Responder for Datagrams {
 pub(super) async fn answer_late(server: Rc<RefCell<Server>>, network: Network, port: u16) {
     let (to_answer, places) = (server.borrow().to_answer.clone(), Arc::new(Semaphore::new(LATE_TASKS)));
     loop {
-        let Some((peer, message)) = server.borrow_mut().late.pop_front() else {
+        let Some((ends, message)) = server.borrow_mut().late.pop_front() else {
             to_answer.notified().await;
             continue;
         };
         let Ok(place) = places.clone().acquire_owned().await else { return };
         let (server, network) = (server.clone(), network.clone());
         let _task = runtime::spawn(async move {
-            if let Some(answer) = answer(&server, peer, &message).await {
-                send(&network, port, &answer, peer).await;
+            if let Some(answer) = answer(&server, ends.theirs, &message).await {
+                send(&network, port, &answer, ends).await;
             }
             drop(place);
         });
@@ -80,9 +84,9 @@ pub(super) async fn answer_late(server: Rc<RefCell<Server>>, network: Network, p
 
 /// Sends an answer. Updates that were pushed together are answered together, more than the queue has room for. In the end it
 /// is lost, as datagrams are, and the client asks again.
-async fn send(network: &Network, port: u16, answer: &[u8], peer: SocketAddr) {
+async fn send(network: &Network, port: u16, answer: &[u8], ends: Endpoints) {
     for _ in 0..LATE_SENDS {
-        match network.send_from(port, answer, peer) {
+        match network.send_from(port, answer, ends) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => tokio::time::sleep(LATE_PAUSE).await,
             _ => return,
         }

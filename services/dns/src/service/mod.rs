@@ -13,6 +13,7 @@ mod clients;
 mod connections;
 mod datagrams;
 pub mod encrypted;
+mod forwarding;
 mod git;
 mod measured;
 mod notifications;
@@ -67,6 +68,7 @@ pub const CONTENT_ARGUMENTS: &[Argument] = &[
     clients::RATE_LIMIT,
     catalogs::CATALOG,
     catalogs::OFFER_CATALOG,
+    forwarding::FORWARD_UPDATES,
     Argument { name: "axfr", value: "", help: "whoever asks gets whole zones; otherwise it takes a key" },
 ];
 
@@ -83,6 +85,7 @@ pub const ARGUMENTS: &[Argument] = &[
     CONTENT_ARGUMENTS[8],
     CONTENT_ARGUMENTS[9],
     CONTENT_ARGUMENTS[10],
+    CONTENT_ARGUMENTS[11],
     encrypted::TLS,
     // With zones and keys, instead of the content archive; updates are pushed to it.
     store::remote::ARGUMENTS[0],
@@ -112,6 +115,8 @@ struct Options {
     #[serde(default)]
     catalog: Vec<String>,
     offer_catalog: Option<String>,
+    #[serde(default)]
+    forward_updates: bool,
     #[serde(default)]
     tls: bool,
     remote: Option<Secret>,
@@ -229,6 +234,11 @@ async fn run(mut environment: Environment, connected: Option<Connected>) -> Resu
     measured::start(&server);
     environment.also_count(move || counted.borrow().authority.statistics().to_string());
     environment.network.respond(PORT, Box::new(Datagrams::new(server.clone())))?;
+    if options.forward_updates {
+        server
+            .borrow_mut()
+            .forward_updates(NetworkConnector::new(&environment.network, TcpOptions::default()));
+    }
     start(&server, &environment)?;
     let options = TcpOptions {
         receive_buffer: limits::TCP_RECEIVE_OCTETS,

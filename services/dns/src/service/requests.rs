@@ -2,6 +2,7 @@
 
 use super::Server;
 use super::clients::client;
+use super::forwarding::forward;
 use super::updates::{handle_notify, handle_update};
 use crate::client::unix_seconds;
 use crate::dnssec::SignedZone;
@@ -50,6 +51,9 @@ pub(super) fn respond(
     peer: IpAddr,
     message: &[u8],
 ) -> Reply {
+    if let Some(reply) = forward(server, message) {
+        return reply;
+    }
     let find = |name: &[u8]| server.borrow().keys.find(name).map(|entry| entry.key.clone());
     let (message, session, time) = match tsig::verify(message, find, unix_seconds()) {
         Ok(None) => (message.to_vec(), None, 0),

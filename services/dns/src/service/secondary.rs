@@ -50,6 +50,11 @@ impl Secondary {
         self.primaries.iter().any(|(primary, _)| *primary == address)
     }
 
+    /// Where the primaries are, in the order they are asked.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.primaries.iter().map(|(primary, _)| *primary)
+    }
+
     /// Asks the primaries now.
     pub fn refresh(&self) {
         self.wake.notify_one();

@@ -2,6 +2,7 @@
 
 use super::catalogs::Offered;
 use super::encrypted::Encrypted;
+use super::forwarding::Forwarder;
 use super::replays::Replays;
 use super::secondary::Secondary;
 use super::updates::Backend;
@@ -20,6 +21,7 @@ use crate::zone::Zone;
 use crate::zones::Absence;
 use crate::{Authority, client};
 use log::warn;
+use runtime::network::Endpoints;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -49,6 +51,7 @@ pub struct Server {
     /// Who asked for the SOA record of a zone with a key that may transfer it: a secondary that no record names.
     asked: HashMap<Vec<u8>, VecDeque<(IpAddr, Rc<Key>)>>,
     pub(super) backend: Option<Rc<dyn Backend>>,
+    pub(super) forwarder: Option<Forwarder>,
     /// Zones that are ours by a file, and not by a transfer.
     pub(super) own: BTreeSet<Vec<u8>>,
     pub(super) catalogs: Catalogs,
@@ -58,7 +61,7 @@ pub struct Server {
     pub(super) to_fetch: Rc<Notify>,
     pub(super) fetches: Rc<Semaphore>,
     /// Datagrams that are answered by a task, with who sent them.
-    pub(super) late: VecDeque<(SocketAddr, Vec<u8>)>,
+    pub(super) late: VecDeque<(Endpoints, Vec<u8>)>,
     pub(super) to_answer: Rc<Notify>,
     /// Answers over TLS.
     pub(super) encrypted: Encrypted,
@@ -84,6 +87,7 @@ impl Server {
             to_notify: Rc::default(),
             asked: HashMap::new(),
             backend: None,
+            forwarder: None,
             own,
             catalogs: Catalogs::default(),
             offered: None,

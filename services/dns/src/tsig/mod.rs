@@ -21,6 +21,11 @@ use key::Digest;
 use std::rc::Rc;
 use subtle::ConstantTimeEq;
 
+/// Whether a message ends with a TSIG record, be it a good one or not.
+pub fn is_signed(message: &[u8]) -> bool {
+    record::is_there(message)
+}
+
 /// Why a signature was not accepted (RFC 8945 §3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {

@@ -40,6 +40,11 @@ pub fn take_off(message: &mut Vec<u8>) -> Result<Option<Tsig>, Malformed> {
     Ok(Some(tsig))
 }
 
+/// Whether there is such a record.
+pub fn is_there(message: &[u8]) -> bool {
+    find(message).flatten().is_some()
+}
+
 /// Where the TSIG record starts, and the record. The outer `None`: the message is malformed.
 fn find(message: &[u8]) -> Option<Option<(usize, Tsig)>> {
     let header: &[u8; HEADER_OCTETS] = message.first_chunk()?;

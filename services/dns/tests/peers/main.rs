@@ -211,6 +211,30 @@ fn bind_is_a_primary_of_ours() {
     check_primary(Kind::Bind);
 }
 
+#[test]
+fn updates_at_a_secondary_go_to_bind_and_come_back() {
+    let (us, them) = addresses(Kind::Bind);
+    let key_name = &format!("{them}.{us}._transfer.example.org");
+    let port = free_port(&[us, them]);
+    let part = Part { role: Role::Primary, zone: "example.org", ours: at(us, port), key: key_name };
+    let peer = part.start(Kind::Bind, at(them, port), &[("zone", &zone(1, them))]);
+    wait_for(at(them, port), &["www.example.org", "A"], "192.0.2.1", &[&peer]);
+    ours::start(at(us, port), Setup { keys: vec![key(key_name)], forwards: true, ..Setup::default() });
+    wait_for(at(us, port), &["www.example.org", "A"], "192.0.2.1", &[&peer]);
+    for (number, options) in [(7, &[][..]), (8, &["-v"][..])] {
+        let lines =
+            format!("update delete new.example.org\nupdate add new.example.org 60 A 192.0.2.{number}\n");
+        nsupdate(at(us, port), key_name, options, &lines).expect("it is carried out");
+        wait_for(at(us, port), &["new.example.org", "A"], &format!("192.0.2.{number}"), &[&peer]);
+    }
+    // What BIND says to a key that it does not know comes back too.
+    let other = nsupdate(at(us, port), "other.example.org", &[], "update add x.example.org 60 A 192.0.2.8\n");
+    assert!(other.as_ref().is_err_and(|said| said.contains("BADKEY")), "{other:?}");
+    let unsigned = format!("server {us} {port}\nupdate add x.example.org 60 A 192.0.2.8\nsend\n");
+    let (is_good, said) = run("nsupdate", &[], &unsigned);
+    assert!(!is_good && said.contains("REFUSED"), "{said}");
+}
+
 /// A zone of some hundred messages.
 fn large_zone(them: &str) -> String {
     let mut text = zone(1, them);

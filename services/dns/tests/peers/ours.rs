@@ -29,6 +29,8 @@ pub struct Setup {
     pub open_transfers: bool,
     /// There is somebody to hand updates on to.
     pub updates: bool,
+    /// It hands updates on to primaries.
+    pub forwards: bool,
     /// The name of a catalog of its zones.
     pub offer_catalog: Option<&'static str>,
     /// The name of a catalog that it follows.
@@ -73,6 +75,9 @@ async fn serve(
     }
     let served: Vec<_> = server.borrow().authority().zones().iter().cloned().collect();
     served.iter().for_each(|zone| server.borrow_mut().tell(zone));
+    if setup.forwards {
+        server.borrow_mut().forward_updates(Loopback);
+    }
     let name = |text| dns::zone_name(text, &hash_key()).expect("a name");
     if let Some(catalog) = setup.follow_catalog {
         server.borrow_mut().follow_catalog(&name(catalog));
