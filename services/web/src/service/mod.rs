@@ -22,6 +22,7 @@ use options::Options;
 use runtime::{
     Environment, Stop,
     connect::NetworkConnector,
+    http,
     network::{TcpListener, TcpOptions},
 };
 use std::rc::Rc;
@@ -32,17 +33,22 @@ pub async fn serve(mut environment: Environment) -> Result<(), Stop> {
     let network = environment.network.clone();
     let options = options.check()?;
     let connector = NetworkConnector::new(&network, TcpOptions::default());
-    let remote = options.remote.remote(connector).map_err(Stop::Usage)?;
+    let remote = options.remote.remote(connector.clone()).map_err(Stop::Usage)?;
     let Some(remote) = remote else {
         return Err(Stop::Failed("there is nothing to serve: give the repository's --remote".into()));
     };
+    let certificates = options.setup.certificates.clone();
     let server = Rc::new(Server::new(options.setup));
     let counted = server.clone();
     environment.also_count(move || counted.counters());
+    if let Some(keeper) = options.acme.keeper(&certificates, connector, None)? {
+        runtime::spawn(keeper.run());
+    }
     let tcp = options::tcp();
-    if let Some(acceptor) = options.acceptor {
+    if options.is_tls {
         let listener = TcpListener::bind(&network, options.https_port, tcp)?;
-        runtime::spawn(connections::accept(listener, server.clone(), Front::Tls(acceptor)));
+        let front = Front::Tls(certificates.acceptor(http::PROTOCOLS));
+        runtime::spawn(connections::accept(listener, server.clone(), front));
     }
     let listener = TcpListener::bind(&network, options.port, tcp)?;
     runtime::spawn(connections::accept(listener, server.clone(), Front::Clear));

@@ -13,9 +13,10 @@ use crate::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use runtime::{
     Argument, Stop,
-    http::{self, HeaderValue},
+    certificate::{self, Certificates, Names, Seed, Way},
+    http::HeaderValue,
     network::TcpOptions,
-    tls::{Identity, TlsAcceptor},
+    tls::Trust,
 };
 use std::{rc::Rc, sync::OnceLock, time::Duration};
 use store::remote::{Arguments, Secret};
@@ -57,12 +58,12 @@ const OWN: &[Argument] = &[
     Argument {
         name: "tls",
         value: "",
-        help: "serves over TLS, HTTP/1.1 and HTTP/2; in the clear, redirects there",
+        help: "serves over TLS too: by --tls-certificate, or one that --tls-acme has issued",
     },
     Argument {
         name: "tls-certificate",
         value: "SECRET-PEM",
-        help: "certificate, those between it and an authority, and private key; PEM, or base64 of that",
+        help: "a certificate, those between it and an authority, and its private key; PEM, or base64 of that. Several by host name",
     },
     Argument {
         name: "http",
@@ -87,7 +88,7 @@ pub fn arguments() -> &'static [Argument] {
     static ALL: OnceLock<Vec<Argument>> = OnceLock::new();
     // Nothing is pushed, so nothing is signed.
     let remote = store::remote::ARGUMENTS.iter().filter(|argument| argument.name != "signing-key");
-    ALL.get_or_init(|| remote.chain(OWN).copied().collect())
+    ALL.get_or_init(|| remote.chain(OWN).chain(&certificate::ARGUMENTS).copied().collect())
 }
 
 /// As they were given.
@@ -111,7 +112,18 @@ pub struct Options {
     https_port: Option<u16>,
     #[serde(default)]
     tls: bool,
-    tls_certificate: Option<Secret>,
+    #[serde(default)]
+    tls_certificate: Vec<Secret>,
+    tls_acme: Option<Way>,
+    hostname: Option<Names>,
+    cert_seed: Option<Seed>,
+    account_seed: Option<Seed>,
+    #[serde(default)]
+    production: bool,
+    acme_server: Option<String>,
+    acme_ca: Option<Trust>,
+    acme_profile: Option<String>,
+    email: Option<String>,
     http: Option<Clear>,
     cache_control: Option<String>,
     #[serde(default)]
@@ -145,17 +157,20 @@ pub struct Checked {
     pub port: u16,
     /// Of HTTPS.
     pub https_port: u16,
-    /// Who shakes hands over TLS, if anybody.
-    pub acceptor: Option<TlsAcceptor>,
+    /// Whether there is TLS.
+    pub is_tls: bool,
+    /// How a certificate is come by that is not given.
+    pub acme: certificate::Arguments,
 }
 
 impl Options {
     /// Checks what belongs together.
     pub fn check(self) -> Result<Checked, Stop> {
         let https_port = self.https_port.unwrap_or(443);
-        let acceptor = self.acceptor()?;
+        let is_tls = self.tls || self.tls_acme.is_some() || !self.tls_certificate.is_empty();
+        let certificates = self.certificates()?;
         let redirection = match self.http.unwrap_or(Clear::Redirect) {
-            Clear::Redirect if acceptor.is_some() => Some(Redirection { port: https_port }),
+            Clear::Redirect if is_tls => Some(Redirection { port: https_port }),
             _ => None,
         };
         let mut mime_types = MimeTypes::default();
@@ -201,6 +216,7 @@ impl Options {
             },
             setup: Setup {
                 policy,
+                certificates,
                 hook,
                 hook_path,
                 redirection,
@@ -208,27 +224,46 @@ impl Options {
             },
             port: self.port.unwrap_or(80),
             https_port,
-            acceptor,
+            is_tls,
+            acme: certificate::Arguments {
+                tls_acme: self.tls_acme,
+                hostname: self.hostname,
+                cert_seed: self.cert_seed,
+                account_seed: self.account_seed,
+                production: self.production,
+                acme_server: self.acme_server,
+                acme_ca: self.acme_ca,
+                acme_profile: self.acme_profile,
+                email: self.email,
+            },
         })
     }
 
-    fn acceptor(&self) -> Result<Option<TlsAcceptor>, Stop> {
-        let Some(given) = self.tls_certificate.as_ref() else {
-            return if self.tls { Err(failed("tls", "it takes a --tls-certificate")) } else { Ok(None) };
-        };
-        if !self.tls {
-            return Err(failed("tls-certificate", "it goes with --tls"));
+    /// Those that were given.
+    fn certificates(&self) -> Result<Certificates, Stop> {
+        let certificates = Certificates::new();
+        if self.tls_certificate.is_empty() {
+            if self.tls && self.tls_acme.is_none() {
+                return Err(failed("tls", "it takes a --tls-certificate, or --tls-acme to have one issued"));
+            }
+            return Ok(certificates);
         }
-        let text = given.expose();
-        let pem = match text.contains("-----BEGIN") {
-            true => text.as_bytes().to_vec(),
-            false => STANDARD
-                .decode(text)
-                .map_err(|_| failed("tls-certificate", "it is neither PEM nor base64"))?,
+        if self.tls_acme.is_some() {
+            return Err(failed("tls-certificate", "it does not go with --tls-acme"));
+        }
+        let decoded = |given: &Secret| match given.expose() {
+            pem if pem.contains("-----BEGIN") => Ok(pem.as_bytes().to_vec()),
+            text => {
+                STANDARD.decode(text).map_err(|_| failed("tls-certificate", "it is neither PEM nor base64"))
+            }
         };
-        let identity =
-            Identity::from_pem(&pem, &pem).map_err(|error| failed("tls-certificate", &error.to_string()))?;
-        Ok(Some(TlsAcceptor::new(identity, http::PROTOCOLS)))
+        let given: Vec<Vec<u8>> = self.tls_certificate.iter().map(decoded).collect::<Result<_, _>>()?;
+        let shown = match &given[..] {
+            [one] => certificates.give(one),
+            several => certificates.give_all(several),
+        };
+        shown.map_err(|error| failed("tls-certificate", &error.to_string()))?;
+        Ok(certificates)
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
     site::Sites,
 };
 use log::info;
+use runtime::certificate::Certificates;
 use runtime::http::{
     Body, HeaderMap, HeaderValue, Method, Received, Request, Response, StatusCode, Uri, Version, header,
 };
@@ -21,15 +22,16 @@ use tokio::sync::{Notify, oneshot};
 use super::follower::Pulled;
 
 /// What a server does, by its arguments.
-#[derive(Debug)]
 pub struct Setup {
     /// What is the same for all pages.
     pub policy: Policy,
+    /// What is shown over TLS, and to an authority that validates our names.
+    pub certificates: Certificates,
     /// What callers of the webhook know; without it there is none.
     pub hook: Option<Secret>,
     /// Where they call.
     pub hook_path: String,
-    /// Where requests in the clear are sent, if they are.
+    /// Where requests in the clear are sent, if they are; once there is a certificate.
     pub redirection: Option<Redirection>,
     /// Whether each request is logged.
     pub is_logging: bool,
@@ -54,6 +56,8 @@ pub struct Server {
     waiting: RefCell<Vec<oneshot::Sender<Pulled>>>,
     called: Notify,
 }
+
+const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
 /// Since boot.
 #[derive(Debug, Default)]
@@ -182,10 +186,18 @@ impl Server {
         is_tls: bool,
     ) -> Response<Payload> {
         let is_head = *method == Method::HEAD;
+        // RFC 8555 §8.3: before all that would send the authority elsewhere.
+        if let Some(proof) = self.setup.certificates.http_01(uri.path()) {
+            let mut response = answer::line(StatusCode::OK, proof, is_head);
+            response.headers_mut().insert(header::CONTENT_TYPE, OCTETS);
+            return response;
+        }
         let Some(host) = host(uri, headers, version >= Version::HTTP_11) else {
             return answer::text(StatusCode::BAD_REQUEST, is_head);
         };
-        if let (Some(redirection), false) = (self.setup.redirection, is_tls) {
+        if let (Some(redirection), false, true) =
+            (self.setup.redirection, is_tls, self.setup.certificates.is_ready())
+        {
             return redirection.response(&host, uri, is_head);
         }
         let sites = self.sites();

@@ -6,11 +6,7 @@
     reason = "each test uses a part of it, and one that cannot go on has failed"
 )]
 
-use runtime::{
-    connect::Connect,
-    http,
-    tls::{Identity, TlsAcceptor, Trust},
-};
+use runtime::{certificate::Certificates, connect::Connect, http, tls::Trust};
 use std::{
     fs, io,
     net::SocketAddr,
@@ -138,8 +134,12 @@ impl Desk {
                 let remote = Remote::new(url.parse().unwrap(), HostConnector, &Trust::web());
                 let store =
                     Store::clone(remote, Options { depth: None, ..Options::default() }).await.unwrap();
+                let certificates = Certificates::new();
+                certificates.give(pem.as_bytes()).unwrap();
+                let fronts = [Front::Clear, Front::Tls(certificates.acceptor(http::PROTOCOLS))];
                 let server = Rc::new(Server::new(Setup {
                     policy: Policy::default(),
+                    certificates,
                     hook: Some(hook::Secret::new(SECRET).unwrap()),
                     hook_path: "/hook".into(),
                     redirection: None,
@@ -148,8 +148,6 @@ impl Desk {
                 let mut follower =
                     Follower::new(store, Rc::new(Settings::default()), server.clone(), |_| true);
                 follower.load().await;
-                let identity = Identity::from_pem(pem.as_bytes(), pem.as_bytes()).unwrap();
-                let fronts = [Front::Clear, Front::Tls(TlsAcceptor::new(identity, http::PROTOCOLS))];
                 let mut ports = Vec::new();
                 for front in fronts {
                     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
