@@ -94,6 +94,9 @@ pub const HOOK_TOLERANCE_SECONDS: i64 = 300;
 /// Characters of a webhook's secret at least: 128 bits, if they are digits of base64 drawn at random.
 pub const HOOK_SECRET_LEAST: usize = 16;
 
+/// Bytes of a body that nobody wants and that is read nevertheless; whoever sends more is interrupted.
+pub const UNWANTED_BYTES: usize = 64 * 1024;
+
 /// Bytes of each part of an access log's line that a client chose.
 pub const LOGGED_BYTES: usize = 256;
 

@@ -2,7 +2,7 @@
 
 use super::{
     follower::Pulled,
-    server::{Server, now},
+    server::{Server, drain, now},
 };
 use crate::{
     answer::{self, Payload},
@@ -64,7 +64,10 @@ impl Server {
         let is_token =
             !is_tls && self.setup.redirection.is_some() && head.headers.contains_key("x-gitlab-token");
         let call = secret.begin(&head.headers, now()).filter(|_| !is_token);
-        let mut call = call.ok_or(StatusCode::FORBIDDEN)?;
+        let Some(mut call) = call else {
+            drain(body).await;
+            return Err(StatusCode::FORBIDDEN);
+        };
         let mut left = HOOK_BYTES;
         while let Some(octets) = body.piece().await.map_err(|_| StatusCode::BAD_REQUEST)? {
             left = left.checked_sub(octets.len()).ok_or(StatusCode::PAYLOAD_TOO_LARGE)?;

@@ -65,6 +65,9 @@ impl fmt::Display for Pulled {
     }
 }
 
+/// How long loading goes on before others get their turn.
+const LOAD_STEP: Duration = Duration::from_millis(2);
+
 /// Whether there is memory for so many octets more.
 pub type Room = fn(usize) -> bool;
 
@@ -197,8 +200,12 @@ impl<C: Connect> Follower<C> {
         let old = self.server.sites();
         let mut loader = Loader::new(self.store.repository(), head, &self.settings, &old)?;
         drop(old);
+        let mut turn = Instant::now();
         while !loader.step(self.store.repository(), &self.room)? {
-            yield_now().await;
+            if turn.elapsed() >= LOAD_STEP {
+                yield_now().await;
+                turn = Instant::now();
+            }
         }
         let (sites, Warnings { first, count }) = loader.finish()?;
         for warning in &first {

@@ -3,7 +3,7 @@
 use crate::{
     answer::{self, Payload, Policy, host::host},
     hook::{Rate, Secret},
-    limits::LOGGED_BYTES,
+    limits::{LOGGED_BYTES, UNWANTED_BYTES},
     site::Sites,
 };
 use log::info;
@@ -158,7 +158,11 @@ impl Server {
         let response = if self.setup.hook.is_some() && uri.path() == self.setup.hook_path {
             self.called_by(request, is_tls).await
         } else {
-            self.answer(&method, &uri, version, request.headers(), is_tls)
+            let response = self.answer(&method, &uri, version, request.headers(), is_tls);
+            if method != Method::GET && method != Method::HEAD {
+                drain(request.into_body()).await;
+            }
+            response
         };
         let length = response.body().len();
         let status = response.status();
@@ -224,6 +228,17 @@ impl Redirection {
         let port = if self.port == 443 { String::new() } else { format!(":{}", self.port) };
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         answer::redirection(StatusCode::MOVED_PERMANENTLY, &format!("https://{host}{port}{path}"), is_head)
+    }
+}
+
+/// Reads a body that nobody wants, if it is small: over HTTP/2 clients take an answer before its end for a failure.
+pub(super) async fn drain(mut body: Received) {
+    let mut left = UNWANTED_BYTES;
+    while let Ok(Some(octets)) = body.piece().await {
+        match left.checked_sub(octets.len()) {
+            Some(rest) => left = rest,
+            None => return,
+        }
     }
 }
 
