@@ -5,7 +5,7 @@
 //! are compressed (RFC 3597 §4).
 
 use crate::dnssec::limits::{RRSIG_HEADER, SIGNATURE_OCTETS};
-use crate::limits::{ADDITIONAL_NAMES, COMPRESSION_ENTRIES, HEADER_OCTETS, NAME_OCTETS};
+use crate::limits::{ADDITIONAL_NAMES, CHAIN_LINKS, COMPRESSION_ENTRIES, HEADER_OCTETS, NAME_OCTETS};
 use crate::name::{HashKey, Name};
 use crate::types::{Additional, NameLayout, RecordType};
 use crate::zone::{RECORD_HEADER, Set, records};
@@ -42,6 +42,9 @@ pub struct Memory {
     names_used: usize,
     targets: [Target; ADDITIONAL_NAMES],
     targets_used: usize,
+    /// Where names stand that a wildcard stood in for, with the label of its parent.
+    expansions: [(u16, u8); CHAIN_LINKS + 1],
+    expansions_used: usize,
     name: Name,
 }
 
@@ -53,6 +56,8 @@ impl Memory {
             names_used: 0,
             targets: [Target { offset: 0, hash: 0, glue: false }; ADDITIONAL_NAMES],
             targets_used: 0,
+            expansions: [(0, 0); CHAIN_LINKS + 1],
+            expansions_used: 0,
             name: Name::root(key),
         }
     }
@@ -81,8 +86,24 @@ impl<'a> Writer<'a> {
         key: &'a HashKey,
         memory: &'a mut Memory,
     ) -> Writer<'a> {
-        (memory.names_used, memory.targets_used) = (0, 0);
+        (memory.names_used, memory.targets_used, memory.expansions_used) = (0, 0, 0);
         Writer { buffer, length, limit, question, key, memory, counts: [0; 3], is_short: false }
+    }
+
+    /// Notes that a wildcard stood in for the name at `offset`; its parent is label number `encloser` of that.
+    pub fn note_expansion(&mut self, offset: usize, encloser: usize) {
+        if let Some(free) = self.memory.expansions.get_mut(self.memory.expansions_used) {
+            *free = (offset as u16, encloser as u8);
+            self.memory.expansions_used += 1;
+        }
+    }
+
+    /// Takes back the last of these.
+    #[inline]
+    pub fn next_expansion(&mut self) -> Option<(usize, usize)> {
+        self.memory.expansions_used = self.memory.expansions_used.checked_sub(1)?;
+        let (offset, encloser) = self.memory.expansions[self.memory.expansions_used];
+        Some((usize::from(offset), usize::from(encloser)))
     }
 
     /// Octets written, question included.

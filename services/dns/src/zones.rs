@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::io::BufRead;
 use std::rc::Rc;
 
-use crate::dnssec::{Denial, Seeds, SignedZone, Signing};
+use crate::dnssec::{Arrived, Denial, Seeds, SignedZone, Signing};
 use crate::name::{HashKey, Name, to_text};
 use crate::record::Record;
 use crate::zone::{Index, Place, Zone};
@@ -205,6 +205,12 @@ impl Zones {
     #[inline]
     pub(crate) fn version(&self, signed: &SignedZone) -> u64 {
         self.signing.version(signed)
+    }
+
+    /// The chain of a zone that came with signatures.
+    #[inline]
+    pub(crate) fn arrived(&self, zone: &Zone) -> Option<&Arrived> {
+        self.signing.arrived(zone.signed()?)
     }
 
     /// The SOA record of a zone as it is served: that of a signed zone may have a later serial number.

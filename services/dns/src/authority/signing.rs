@@ -1,7 +1,9 @@
 //! Where answers are signed: what the rest of the authority calls, all of it without effect where there is nothing to sign.
 
 use super::{Authority, Response};
-use crate::dnssec::{Asked, At, Denial, Finished, Prover, Seeds, SignedZone, Signer};
+use crate::dnssec::{
+    Asked, At, Denial, Finished, Prover, Seeds, SignedZone, Signer, Witness, put_signatures,
+};
 use crate::message::Section;
 use crate::name::Name;
 use crate::query::{CLASS_IN, Rcode};
@@ -137,12 +139,30 @@ impl<'a> Response<'a> {
         node: Node<'_>,
         (set, ttl): (Set<'_>, u32),
     ) -> bool {
-        let Some(mut prover) = self.prover(zone) else { return true };
+        let Some(mut prover) = self.prover(zone) else {
+            return self.sign_as_arrived(section, zone, offset, node, (set.rtype(), ttl));
+        };
         let hash = match encloser(zone, name, label, node) {
             None => name.hash(label),
             Some(encloser) => prover.key.extend(name.hash(encloser), b"*"),
         };
         prover.sign(section, (hash, offset), node, set, ttl)
+    }
+
+    /// Adds the signatures that the zone came with. An answer to ANY has them among the sets.
+    fn sign_as_arrived(
+        &mut self,
+        section: Section,
+        zone: &Zone,
+        offset: usize,
+        node: Node<'_>,
+        set: (RecordType, u32),
+    ) -> bool {
+        let has_them = self.query.rtype == RecordType::ANY && section == Section::Answer;
+        if !self.dnssec_ok || has_them || self.zones.arrived(zone).is_none() {
+            return true;
+        }
+        put_signatures(&mut self.writer, section, offset, node, set)
     }
 
     /// The set that signing adds at the zone's own name, or puts in place of the one that the zone has.
@@ -169,9 +189,8 @@ impl<'a> Response<'a> {
         if self.dnssec_ok
             && zone.signed().is_some()
             && let Some(encloser) = encloser(zone, name, 0, node)
-            && let Some(signer) = self.signer.as_deref_mut()
         {
-            signer.scratch.expansions.push((offset, encloser));
+            self.writer.note_expansion(offset, encloser);
             self.is_made_up = true;
         }
     }
@@ -179,30 +198,37 @@ impl<'a> Response<'a> {
     /// Proves that there was nothing nearer than the wildcards that were used.
     #[inline]
     pub(super) fn prove_expansions(&mut self, name: &mut Name) {
-        if self.dnssec_ok && self.signer.as_ref().is_some_and(|signer| !signer.scratch.expansions.is_empty())
+        if self.dnssec_ok
+            && let Some(expansion) = self.writer.next_expansion()
         {
-            self.prove_each_expansion(name);
+            self.prove_each_expansion(name, expansion);
         }
     }
 
     #[cold]
-    fn prove_each_expansion(&mut self, name: &mut Name) {
-        while let Some((offset, encloser)) = self.next_expansion() {
+    fn prove_each_expansion(&mut self, name: &mut Name, first: (usize, usize)) {
+        let mut next = Some(first);
+        while let Some((offset, encloser)) = next {
+            next = self.writer.next_expansion();
             if self.truncated || !self.read_target(offset, name) {
                 continue;
             }
-            let Some(mut prover) = self.zones.find(name, 0).and_then(|zone| self.prover(zone)) else {
-                continue;
+            let zones = self.zones;
+            let Some(zone) = zones.find(name, 0) else { continue };
+            let fits = match self.prover(zone) {
+                Some(mut prover) => prover.from_wildcard(At { name, offset }, encloser),
+                None => {
+                    self.witness(zone, (name, offset)).is_none_or(|witness| witness.from_wildcard(encloser))
+                }
             };
-            let fits = prover.from_wildcard(At { name, offset }, encloser);
             self.truncated |= !fits;
         }
     }
 
-    /// Where the name stands that a wildcard stood in for, and the label of the wildcard's parent.
-    #[inline]
-    fn next_expansion(&mut self) -> Option<(usize, usize)> {
-        if self.dnssec_ok { self.signer.as_deref_mut()?.scratch.expansions.pop() } else { None }
+    /// What proves things about a zone that came with signatures, if the client wants to see it.
+    fn witness<'p>(&'p mut self, zone: &'p Zone, at: (&'p Name, usize)) -> Option<Witness<'p, 'a>> {
+        let arrived = self.zones.arrived(zone).filter(|_| self.dnssec_ok)?;
+        Some(Witness::new(&mut self.writer, (zone, arrived), at))
     }
 
     /// Proves what a negative answer says: that `node` has no such type or, without a node, that there is no such name.
@@ -210,11 +236,20 @@ impl<'a> Response<'a> {
         if self.truncated {
             return;
         }
-        let Some(mut prover) = self.prover(zone) else { return };
         let at = At { name, offset };
+        let wildcard = node.and_then(|node| encloser(zone, name, 0, node));
+        let Some(mut prover) = self.prover(zone) else {
+            let Some(witness) = self.witness(zone, (name, offset)) else { return };
+            let fits = match (node, wildcard) {
+                (None, _) => witness.no_name(zone.encloser(name)),
+                (Some(_), None) => witness.no_type(0),
+                (Some(_), Some(encloser)) => witness.no_type_at_wildcard(encloser),
+            };
+            return self.truncated |= !fits;
+        };
         let fits = match node {
             None => prover.no_name(at, zone.encloser(name)),
-            Some(node) => match encloser(zone, name, 0, node) {
+            Some(node) => match wildcard {
                 None => prover.no_type(at, 0, node),
                 Some(encloser) => prover.no_type_at_wildcard(at, encloser, node),
             },
@@ -242,8 +277,10 @@ impl<'a> Response<'a> {
             self.truncated |= !signed;
             return;
         }
-        let Some(mut prover) = self.prover(zone) else { return };
-        let fits = prover.no_type(At { name, offset: owner }, label, node);
+        let fits = match self.prover(zone) {
+            Some(mut prover) => prover.no_type(At { name, offset: owner }, label, node),
+            None => self.witness(zone, (name, owner)).is_none_or(|witness| witness.no_type(label)),
+        };
         self.truncated |= !fits;
     }
 

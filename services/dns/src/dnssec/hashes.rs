@@ -48,6 +48,40 @@ pub fn compute(name: &[u8]) -> [u8; HASH_OCTETS] {
     hash
 }
 
+/// The hash of a name with salt and iterations (RFC 5155 §5).
+pub fn salted(name: &[u8], iterations: u16, salt: &[u8]) -> [u8; HASH_OCTETS] {
+    let mut hash = [0; HASH_OCTETS];
+    for round in 0..=u32::from(iterations) {
+        let mut context = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
+        context.update(if round == 0 { name } else { &hash });
+        context.update(salt);
+        hash.copy_from_slice(&context.finish().as_ref()[..HASH_OCTETS]);
+    }
+    hash
+}
+
+/// The hash that a single label is in base 32, if it is one.
+pub fn from_base32(label: &[u8]) -> Option<[u8; HASH_OCTETS]> {
+    let (&32, digits) = label.split_first()? else { return None };
+    let mut hash = [0; HASH_OCTETS];
+    if digits.len() != 32 {
+        return None;
+    }
+    for (digits, octets) in digits.as_chunks::<8>().0.iter().zip(hash.as_chunks_mut::<5>().0) {
+        let mut bits = 0u64;
+        for digit in digits {
+            let value = match digit {
+                b'0'..=b'9' => digit - b'0',
+                b'a'..=b'v' => digit - b'a' + 10,
+                _ => return None,
+            };
+            bits = bits << 5 | u64::from(value);
+        }
+        octets.copy_from_slice(&bits.to_be_bytes()[3..]);
+    }
+    Some(hash)
+}
+
 /// A label in base 32 with the extended alphabet, lower case (RFC 5155 §3.3).
 pub fn base32(hash: [u8; HASH_OCTETS]) -> [u8; 33] {
     let mut label = [32; 33];
@@ -69,6 +103,14 @@ mod tests {
     fn hashes_are_written_in_the_extended_alphabet() {
         // RFC 4648 §10
         assert_eq!(base32(*b"foobafoobafoobafooba")[1..], b"cpnmuoj1".repeat(4));
+    }
+
+    #[test]
+    fn salt_and_iterations_count() {
+        // RFC 5155 appendix A: example., salt aabbccdd, 12 iterations.
+        let hash = salted(b"\x07example\0", 12, &[0xAA, 0xBB, 0xCC, 0xDD]);
+        assert_eq!(base32(hash)[1..], *b"0p9mhaveqvm6t7vbl5lop2u3t2rp3tom");
+        assert_eq!(salted(b"\x01a\0", 0, &[]), compute(b"\x01a\0"));
     }
 
     #[test]

@@ -54,6 +54,13 @@ pub const RENEWAL_SECONDS: u64 = SIGNATURE_SECONDS as u64 / 4;
 /// From when the hours are counted that are added to serial numbers: 2026-01-01, so that the sum stays near the file's number.
 pub const SERIAL_EPOCH: u64 = 1_767_225_600;
 
+/// Iterations of NSEC3 in a zone that arrives signed. With more (RFC 9276 §3.2: resolvers take them for unsigned) it is served without
+/// its NSEC3 records: each would cost as many hashes for every name that somebody makes up.
+pub const NSEC3_ITERATIONS: u16 = 150;
+
+/// NSEC or NSEC3 records in a proof: closest encloser, next closer name, wildcard, and what opt-out adds. More are left out.
+pub const PROOF_LINKS: usize = 6;
+
 /// Seeds at a time: the one in use, the next, the one before, and one to spare. More: the image does not start.
 pub const SEEDS: usize = 4;
 

@@ -12,6 +12,7 @@
 //! `proof` for what answers have. Why it is done so: docs/decisions/dnssec.md.
 
 mod answers;
+mod arrived;
 mod bitmap;
 mod cache;
 mod canonical;
@@ -29,6 +30,7 @@ mod signer;
 mod signing;
 
 pub use answers::{Asked, Finished};
+pub use arrived::{Arrived, Witness, put_signatures};
 pub use edition::Edition;
 pub use key::{Algorithm, SigningKey};
 pub use keyfile::is_key_file;

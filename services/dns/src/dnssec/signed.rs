@@ -68,7 +68,7 @@ impl SerialNumber {
 
 impl SignedZone {
     /// Signs `zone` by the keys that the keyring has for it, as of `now`. Where there are none the error says when there will be,
-    /// if ever. A zone with signatures of its own is left alone. `before` is what it was until now.
+    /// if ever. `before` is what it was until now.
     pub fn new(
         zone: &Zone,
         (keyring, denial, is_fetched): (&Keyring, Denial, bool),
@@ -76,8 +76,7 @@ impl SignedZone {
         before: Option<&SignedZone>,
         key: &HashKey,
     ) -> Result<SignedZone, Option<u64>> {
-        let is_signed = zone.apex_node().set(RecordType::RRSIG).is_some();
-        if is_signed || !keyring.has_keys(zone.apex()) {
+        if !keyring.has_keys(zone.apex()) {
             return Err(None);
         }
         let (longest_ttl, is_plain) = survey(zone);

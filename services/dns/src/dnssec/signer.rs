@@ -8,7 +8,7 @@ use super::canonical::Canonical;
 use super::hashes::Hashes;
 use super::limits::{INCEPTION_SECONDS, RING_OCTETS_PER_SIGNATURE, RRSIG_HEADER, SIGNATURE_OCTETS};
 use super::signed::SignedZone;
-use crate::limits::{CHAIN_LINKS, NAME_OCTETS, RRSET_OCTETS};
+use crate::limits::{NAME_OCTETS, RRSET_OCTETS};
 use crate::name::{HashKey, Name};
 use crate::types::RecordType;
 use crate::zone::{RECORD_HEADER, Set, Zone};
@@ -57,8 +57,6 @@ pub struct Scratch {
     pub name: Option<Box<Name>>,
     /// Hashes of names.
     pub hashes: Hashes,
-    /// Where names stand that a wildcard stood in for, with the label of its parent: proved once the answer is complete.
-    pub expansions: Vec<(usize, usize)>,
     /// Types of a node.
     pub types: Vec<u16>,
     /// The same as an NSEC or NSEC3 record has them.
@@ -95,7 +93,6 @@ impl Signer {
         let scratch = Scratch {
             name: Some(Box::new(Name::root(hash_key))),
             hashes: Hashes::new(hashes),
-            expansions: Vec::with_capacity(CHAIN_LINKS + 1),
             types: Vec::with_capacity(64),
             bitmap: Vec::with_capacity(64),
         };

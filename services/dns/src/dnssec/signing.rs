@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::arrived::Arrived;
 use super::keyring::{Keyring, Seeds};
 use super::limits::NEWS;
 use super::signed::{Denial, SignedZone};
@@ -15,7 +16,7 @@ pub(crate) struct Signing {
     keyring: Keyring,
     denial: Denial,
     now: u64,
-    zones: Vec<Option<Rc<SignedZone>>>,
+    zones: Vec<Option<Kind>>,
     /// Whether others fetch zones signed, so that serial numbers have to go with signatures.
     is_fetched: bool,
     /// Zones whose serial number is another one, although they are the same.
@@ -28,11 +29,36 @@ pub(crate) struct Signing {
     news: Vec<String>,
 }
 
+/// Whose signatures a zone has.
+#[derive(Debug)]
+enum Kind {
+    /// We make them.
+    Signed(Rc<SignedZone>),
+    /// It came with them.
+    Arrived(Arrived),
+}
+
 impl Signing {
     /// The zone with this number.
     #[inline]
     pub(crate) fn get(&self, number: usize) -> Option<&Rc<SignedZone>> {
-        self.zones.get(number)?.as_ref()
+        match self.zones.get(number)?.as_ref()? {
+            Kind::Signed(signed) => Some(signed),
+            Kind::Arrived(_) => None,
+        }
+    }
+
+    /// The zone with this number, if it came with signatures.
+    #[inline]
+    pub(crate) fn arrived(&self, number: usize) -> Option<&Arrived> {
+        match self.zones.get(number)?.as_ref()? {
+            Kind::Arrived(arrived) => Some(arrived),
+            Kind::Signed(_) => None,
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Rc<SignedZone>> {
+        (0..self.zones.len()).filter_map(|number| self.get(number))
     }
 
     /// What an answer of this zone was made of: it changes when anything does that an answer depends on.
@@ -48,7 +74,7 @@ impl Signing {
 
     /// Whether there is any.
     pub(crate) fn is_used(&self) -> bool {
-        self.zones.iter().any(Option::is_some)
+        self.all().next().is_some()
     }
 
     /// Derives keys from these seeds, and denies like this.
@@ -84,6 +110,12 @@ impl Signing {
         self.detach(old);
         self.generation = self.generation.wrapping_add(1);
         zone.set_signed(None);
+        // What comes signed is not signed again.
+        if let Some(arrived) = Arrived::new(zone) {
+            let news = arrived.report().map(|line| format!("zone {}: {line}", to_text(zone.apex())));
+            self.news.extend(news.filter(|_| self.news.len() < NEWS));
+            return self.put(zone, Kind::Arrived(arrived));
+        }
         if self.now == 0 {
             return; // Nobody has said yet what time it is.
         }
@@ -97,11 +129,15 @@ impl Signing {
                 signed.report().into_iter().map(|line| format!("zone {}: {line}", to_text(zone.apex()))),
             );
         }
+        self.put(zone, Kind::Signed(Rc::new(signed)));
+    }
+
+    fn put(&mut self, zone: &Zone, kind: Kind) {
         let free = self.zones.iter().position(Option::is_none).unwrap_or(self.zones.len());
         if free == self.zones.len() {
             self.zones.push(None);
         }
-        self.zones[free] = Some(Rc::new(signed));
+        self.zones[free] = Some(kind);
         zone.set_signed(Some(free));
     }
 
@@ -129,7 +165,7 @@ impl Signing {
                 self.renewed.push(zone.clone());
             }
         }
-        self.zones.iter().flatten().filter_map(|signed| signed.until()).chain(self.awaited).min()
+        self.all().filter_map(|signed| signed.until()).chain(self.awaited).min()
     }
 
     /// Says whether others fetch zones signed: then serial numbers go with signatures.

@@ -28,6 +28,8 @@ pub struct Builder<'k> {
     last: Option<(Place, Place)>,
     /// There is a cut or DNAME, so that names can be occluded.
     has_cuts: bool,
+    /// There are NSEC3 records.
+    has_hashes: bool,
 }
 
 impl From<OutOfMemory> for String {
@@ -50,7 +52,7 @@ impl<'k> Builder<'k> {
             signed: Default::default(),
             hidden: Default::default(),
         };
-        Builder { zone, key, apex_hash: apex.hash(0), last: None, has_cuts: false }
+        Builder { zone, key, apex_hash: apex.hash(0), last: None, has_cuts: false, has_hashes: false }
     }
 
     /// Adds a record. An error refuses the zone; `Ok(Some(..))` is a warning. A record that is there is left alone.
@@ -64,6 +66,7 @@ impl<'k> Builder<'k> {
         let node = self.node(owner, apex)?;
         let flags = self.check_neighbours(owner, apex, self.zone.node(node), record)?;
         self.has_cuts |= flags.0 != 0;
+        self.has_hashes |= record.rtype == RecordType::NSEC3;
         self.zone.arena.get_mut(node)[4] |= flags.0;
         match self.zone.node(node).set(record.rtype).map(|set| set.place) {
             Some(set) => self.add_to_set(set, record),
@@ -92,6 +95,9 @@ impl<'k> Builder<'k> {
         }
         if self.has_cuts {
             self.mark_occluded();
+        }
+        if self.has_hashes {
+            self.mark_hashes();
         }
         self.zone.arena.seal();
         let warnings = self.check_targets(apex, strict)?;
@@ -198,11 +204,14 @@ impl<'k> Builder<'k> {
     fn add_to_set(&mut self, place: Place, record: Record<'_>) -> Result<Option<String>, String> {
         let set = Set { arena: &self.zone.arena, octets: self.zone.arena.get(place), place };
         let (mut octets, mut ttl) = (RECORD_HEADER + record.data.len(), record.ttl);
+        // RFC 4034 §3: each has the TTL of the set that it covers.
+        let is_signature = record.rtype == RecordType::RRSIG;
         for other in set.records() {
             if record.rtype.same_data(&other[RECORD_HEADER..], record.data) {
                 return Ok(None);
             }
-            (octets, ttl) = (octets + other.len(), ttl.min(ttl_of(other)));
+            octets += other.len();
+            ttl = if is_signature { ttl } else { ttl.min(ttl_of(other)) };
         }
         let old_ttl = set.records().next().map_or(ttl, ttl_of);
         if octets > RRSET_OCTETS {
@@ -210,7 +219,7 @@ impl<'k> Builder<'k> {
         }
         self.append(place, Record { ttl, ..record })?;
         self.zone.records += 1;
-        if old_ttl == record.ttl {
+        if old_ttl == record.ttl || is_signature {
             return Ok(None);
         }
         self.lower_ttls(place, ttl);
@@ -277,6 +286,20 @@ impl<'k> Builder<'k> {
             let cut = (1..apex).any(|label| above(label).has(Flags(Flags::CUT.0 | Flags::DNAME.0)));
             if cut || (apex > 0 && above(apex).has(Flags::DNAME)) {
                 self.zone.arena.get_mut(place)[4] |= Flags::OCCLUDED.0;
+            }
+        }
+    }
+
+    /// Flags all nodes that have NSEC3 records, their signatures and nothing else.
+    fn mark_hashes(&mut self) {
+        let is_hash = |node: Node<'_>| {
+            let is_of_hash = |set: Set<'_>| matches!(set.rtype(), RecordType::NSEC3 | RecordType::RRSIG);
+            node.set(RecordType::NSEC3).is_some() && node.sets().all(is_of_hash)
+        };
+        let nodes: Vec<Place> = self.zone.index.nodes().collect();
+        for place in nodes {
+            if is_hash(self.zone.node(place)) {
+                self.zone.arena.get_mut(place)[4] |= Flags::HASH.0;
             }
         }
     }

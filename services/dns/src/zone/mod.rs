@@ -44,6 +44,9 @@ impl Flags {
     /// It has a child `*`.
     const WILDCARD_PARENT: Flags = Flags(8);
 
+    /// It is the hash of a name, with NSEC3 records and nothing else: no name that could be asked for (RFC 5155 §7.2.8).
+    const HASH: Flags = Flags(16);
+
     fn has(self, other: Flags) -> bool {
         self.0 & other.0 != 0
     }
@@ -160,7 +163,7 @@ impl Zone {
     pub(crate) fn encloser(&self, name: &Name) -> usize {
         let apex = name.labels() - self.labels;
         let deepest = apex.saturating_sub(self.depth).max(1);
-        (deepest..apex).find(|label| self.find(name, *label).is_some()).unwrap_or(apex)
+        (deepest..apex).find(|label| self.find_named(name, *label).is_some()).unwrap_or(apex)
     }
 
     /// A set at the zone's own name.
@@ -172,7 +175,7 @@ impl Zone {
     #[inline]
     pub fn search(&self, name: &Name, key: &crate::name::HashKey) -> Found<'_> {
         let apex = name.labels() - self.labels;
-        if let Some(node) = self.find(name, 0) {
+        if let Some(node) = self.find_named(name, 0) {
             return match node.flags() {
                 flags if flags.has(Flags::OCCLUDED) => self.topmost_cut(name, apex),
                 flags if flags.has(Flags::CUT) => Found::Cut(node, 0),
@@ -181,7 +184,7 @@ impl Zone {
         }
         let deepest = apex.saturating_sub(self.depth).max(1);
         for label in deepest..=apex {
-            let Some(encloser) = self.find(name, label) else { continue };
+            let Some(encloser) = self.find_named(name, label) else { continue };
             return match encloser.flags() {
                 flags if flags.has(Flags::OCCLUDED) => self.topmost_cut(name, apex),
                 flags if flags.has(Flags::CUT) => Found::Cut(encloser, label),
@@ -229,6 +232,12 @@ impl Zone {
             Some(node) if apex > 0 && node.flags().has(Flags::DNAME) => Found::Dname(node, apex),
             _ => Found::Nothing,
         }
+    }
+
+    /// The same, but not what is there for its hash alone.
+    #[inline]
+    fn find_named(&self, name: &Name, label: usize) -> Option<Node<'_>> {
+        self.find(name, label).filter(|node| !node.flags().has(Flags::HASH))
     }
 
     #[inline]
