@@ -10,7 +10,7 @@ use store::{
     openssh::PrivateKey,
     remote::{
         Arguments, Location, Problem, RemoteError, Secret,
-        ssh::{HostKey, open},
+        ssh::{Client, HostKey, limits::REKEY_BYTES},
     },
 };
 use support::{HostConnector, Origin, Program, find, free_port, run, scenarios};
@@ -46,12 +46,17 @@ impl Sshd {
         // sshd wants it when it is started by root; Debian makes it when the service starts.
         let _ = fs::create_dir_all("/run/sshd");
         let mut command = Command::new(find("sshd").expect("sshd is installed"));
-        command.arg("-D").arg("-f").arg(configuration);
+        command.arg("-D").arg("-f").arg(configuration).arg("-E").arg(directory.join("log"));
         Self { port, directory, _program: Program::serving(&mut command, port) }
     }
 
     fn read(&self, name: &str) -> String {
         fs::read_to_string(self.directory.join(name)).unwrap()
+    }
+
+    /// What sshd says that it does.
+    fn log(&self) -> String {
+        self.read("log")
     }
 
     fn identity(&self, name: &str) -> PrivateKey {
@@ -148,6 +153,14 @@ fn what_git_prints_is_told() {
     });
 }
 
+fn client<'a>(
+    location: &'a Location,
+    identity: Option<&'a PrivateKey>,
+    host_key: Option<&'a HostKey>,
+) -> Client<'a> {
+    Client { location, identity, host_key, rekey_bytes: REKEY_BYTES }
+}
+
 /// What a command prints, after nothing is said to it but the end of a conversation with git.
 async fn output(
     sshd: &Sshd,
@@ -157,8 +170,9 @@ async fn output(
     version2: bool,
 ) -> Result<String, Problem> {
     let (identity, host_key) = (sshd.identity(key), HostKey::parse(host_key).unwrap());
-    let opened =
-        open(&HostConnector, &sshd.location(), Some(&identity), Some(&host_key), command, version2).await?;
+    let location = sshd.location();
+    let client = client(&location, Some(&identity), Some(&host_key));
+    let opened = client.open(&HostConnector, command, version2).await?;
     let mut stream = Box::pin(opened);
     stream.write_all(b"0000").await.unwrap();
     stream.flush().await.unwrap();
@@ -209,15 +223,15 @@ fn what_is_not_right_is_told() {
             matches!(&wrong, Problem::HostKey { seen, pinned: true } if *seen == sshd.fingerprint()),
             "{wrong}"
         );
-        let key = sshd.identity("user");
+        let (key, location) = (sshd.identity("user"), sshd.location());
         let unpinned =
-            open(&HostConnector, &sshd.location(), Some(&key), None, "", true).await.err().unwrap();
+            client(&location, Some(&key), None).open(&HostConnector, "", true).await.err().unwrap();
         assert!(matches!(&unpinned, Problem::HostKey { pinned: false, .. }), "{unpinned}");
         let refused = output(&sshd, "stranger", &sshd.fingerprint(), "", true).await.unwrap_err();
         assert!(matches!(&refused, Problem::Authentication { .. }), "{refused}");
         let host_key = HostKey::parse(&sshd.fingerprint()).unwrap();
         let nobody =
-            open(&HostConnector, &sshd.location(), None, Some(&host_key), "", true).await.err().unwrap();
+            client(&location, None, Some(&host_key)).open(&HostConnector, "", true).await.err().unwrap();
         assert!(matches!(&nobody, Problem::Authentication { .. }), "{nobody}");
     });
 }
@@ -226,10 +240,14 @@ fn what_is_not_right_is_told() {
 #[ignore = "needs sshd"]
 fn servers_without_our_algorithms_are_told_of() {
     for (line, expected) in [
-        ("Ciphers aes128-ctr", "ssh: the server has no cipher (aes256-gcm@openssh.com) that we have"),
         (
-            "KexAlgorithms ecdh-sha2-nistp256",
-            "ssh: the server has no key exchange (curve25519-sha256) that we have",
+            "Ciphers aes128-ctr",
+            "ssh: the server has no cipher (aes256-gcm@openssh.com, chacha20-poly1305@openssh.com) that we have",
+        ),
+        (
+            "KexAlgorithms diffie-hellman-group14-sha256",
+            "ssh: the server has no key exchange (curve25519-sha256, curve25519-sha256@libssh.org, \
+             ecdh-sha2-nistp256, ecdh-sha2-nistp384) that we have",
         ),
     ] {
         let origin = Origin::new("sha1");
@@ -241,19 +259,39 @@ fn servers_without_our_algorithms_are_told_of() {
     }
 }
 
-/// More than a window each way: through `cat`, whose output waits for our reading.
 #[test]
 #[ignore = "needs sshd"]
-fn streams_are_longer_than_windows() {
+fn servers_with_few_algorithms_are_reached() {
+    for (line, used) in [
+        ("Ciphers chacha20-poly1305@openssh.com", "cipher: chacha20-poly1305@openssh.com"),
+        ("Ciphers aes256-gcm@openssh.com", "cipher: aes256-gcm@openssh.com"),
+        ("KexAlgorithms ecdh-sha2-nistp256", "kex: algorithm: ecdh-sha2-nistp256"),
+        ("KexAlgorithms ecdh-sha2-nistp384", "kex: algorithm: ecdh-sha2-nistp384"),
+        ("MaxAuthTries 1", "will use strict KEX ordering"),
+    ] {
+        let origin = Origin::new("sha1");
+        let sshd = Sshd::new(&origin, "ed25519", "ed25519", &format!("{line}\nLogLevel DEBUG3"));
+        let command = format!("git-upload-pack '{}'", origin.bare().display());
+        run(async {
+            let said = output(&sshd, "user", &sshd.fingerprint(), &command, false).await.unwrap();
+            assert!(said.contains(&origin.head()), "{said}");
+        });
+        assert!(sshd.log().contains(used), "{line}: {}", sshd.log());
+    }
+}
+
+/// More than a window each way, through `cat`, whose output waits for our reading; returns what sshd says of it.
+#[track_caller]
+fn check_stream(configuration: &str, rekey_bytes: u64) -> String {
     let origin = Origin::new("sha1");
-    let sshd = Sshd::new(&origin, "ed25519", "ed25519", "");
+    let sshd = Sshd::new(&origin, "ed25519", "ed25519", configuration);
     let key = fs::read_to_string(sshd.directory.join("user.pub")).unwrap();
     origin.scratch.file("allowed", format!("restrict,command=\"cat; echo end >&2\" {key}"));
     run(async {
         let (identity, host_key) = (sshd.identity("user"), HostKey::parse(&sshd.fingerprint()).unwrap());
         let location = sshd.location();
-        let stream =
-            open(&HostConnector, &location, Some(&identity), Some(&host_key), "", false).await.unwrap();
+        let client = Client { rekey_bytes, ..client(&location, Some(&identity), Some(&host_key)) };
+        let stream = client.open(&HostConnector, "", false).await.unwrap();
         let (mut reader, mut writer) = tokio::io::split(Box::pin(stream));
         let sent: Vec<u8> =
             (0..9_000_000_u32).map(|number| u8::try_from(number * 7 % 251).unwrap()).collect();
@@ -267,4 +305,56 @@ fn streams_are_longer_than_windows() {
         writing.await.unwrap();
         assert!(received == expected);
     });
+    sshd.log()
+}
+
+#[test]
+#[ignore = "needs sshd"]
+fn streams_are_longer_than_windows() {
+    check_stream("", REKEY_BYTES);
+}
+
+/// How often sshd has agreed upon new keys, by its log.
+#[track_caller]
+fn check_rekeying(configuration: &str, rekey_bytes: u64, least: usize) {
+    let log = check_stream(&format!("LogLevel DEBUG3\n{configuration}"), rekey_bytes);
+    let count = log.matches("rekeying out").count();
+    assert!(count >= least, "{configuration}: {count} times: {log}");
+}
+
+#[test]
+#[ignore = "needs sshd"]
+fn new_keys_are_agreed_upon_within_a_stream() {
+    for cipher in ["Ciphers aes256-gcm@openssh.com", "Ciphers chacha20-poly1305@openssh.com"] {
+        // The server wants them, we do, and both at once.
+        check_rekeying(&format!("{cipher}\nRekeyLimit 512K"), REKEY_BYTES, 9);
+        check_rekeying(cipher, 1 << 19, 9);
+        check_rekeying(&format!("{cipher}\nRekeyLimit 256K"), 1 << 18, 18);
+    }
+}
+
+#[test]
+#[ignore = "needs sshd"]
+fn a_large_repository_is_cloned_and_changed_with_ever_new_keys() {
+    let origin = Origin::new("sha1");
+    let mut noise = vec![0; 1 << 20];
+    platform::entropy::fill(&mut noise);
+    fs::write(origin.copy().join("noise"), &noise).unwrap();
+    origin.commit_all("noise");
+    origin.push();
+    let sshd = Sshd::new(&origin, "ed25519", "ed25519", "RekeyLimit 64K\nLogLevel DEBUG3");
+    run(async {
+        let mut store = clone(&origin, &sshd, Options::default()).await;
+        noise.reverse();
+        let edit = &mut |_: Option<&store::Tree<'_>>| {
+            let mut edits = store::Edits::default();
+            edits.write("noise", noise.clone()).unwrap();
+            Ok::<_, std::convert::Infallible>(edits)
+        };
+        store.change(&support::author(), "Reverse\n", edit).await.unwrap();
+        assert_eq!(origin.head(), store.head().unwrap().to_string());
+    });
+    origin.fsck();
+    let count = sshd.log().matches("rekeying out").count();
+    assert!(count >= 20, "{count} times");
 }

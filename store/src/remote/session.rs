@@ -85,14 +85,9 @@ async fn connect<C: Connect>(
             let command = ssh_command(location, service);
             let identity = remote.identity.as_deref();
             let version2 = service == Service::UploadPack;
-            let stream = ssh::open(
-                &remote.connector,
-                location,
-                identity,
-                remote.host_key.as_ref(),
-                &command,
-                version2,
-            );
+            let host_key = remote.host_key.as_ref();
+            let client = ssh::Client { location, identity, host_key, rekey_bytes: ssh::limits::REKEY_BYTES };
+            let stream = client.open(&remote.connector, &command, version2);
             Ok((Packets::new(stream.await?), None))
         }
     }

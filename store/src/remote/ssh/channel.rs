@@ -6,7 +6,7 @@ use super::{
     numbers::{
         CHANNEL_CLOSE, CHANNEL_DATA, CHANNEL_EOF, CHANNEL_EXTENDED_DATA, CHANNEL_FAILURE, CHANNEL_OPEN,
         CHANNEL_OPEN_CONFIRMATION, CHANNEL_OPEN_FAILURE, CHANNEL_REQUEST, CHANNEL_SUCCESS,
-        CHANNEL_WINDOW_ADJUST, DEBUG, DISCONNECT, EXT_INFO, GLOBAL_REQUEST, IGNORE, KEXINIT, REQUEST_FAILURE,
+        CHANNEL_WINDOW_ADJUST, DEBUG, DISCONNECT, EXT_INFO, GLOBAL_REQUEST, IGNORE, REQUEST_FAILURE,
         UNIMPLEMENTED,
     },
     transport::Transport,
@@ -193,8 +193,6 @@ pub(super) fn other<S: AsyncRead + AsyncWrite + Unpin>(
             }
         }
         DISCONNECT => Err(disconnected(message)),
-        // OpenSSH does after a GiB or after what RekeyLimit says; no conversation of ours is that long.
-        KEXINIT => Err(Problem::Ssh("the server wants new keys, which is not supported".into())),
         number => Err(Problem::Ssh(format!("the server sends message {number}, which is not expected"))),
     }
 }
@@ -238,8 +236,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Channel<S> {
             ready!(this.transport.poll_flush(context))?;
         }
         // A server may open the channel without room, and give it once the program runs. What its output is until then is
-        // kept, and no more than a window.
-        while this.room == 0 && !this.ended {
+        // kept, and no more than a window. And while keys are exchanged nothing is sent.
+        while (this.room == 0 || this.transport.is_exchanging()) && !this.ended {
             this.writer = Some(context.waker().clone());
             ready!(this.poll_message(context))?;
         }

@@ -21,3 +21,6 @@ pub const IDLE_PACKETS: usize = 64;
 
 /// Messages without data that one read takes in before others get their turn: a server may send as many as it likes.
 pub const MESSAGES_PER_READ: usize = 64;
+
+/// Bytes in one direction after which we want new keys, as RFC 4253 §9 advises. The server may want them earlier.
+pub const REKEY_BYTES: u64 = 1 << 30;

@@ -7,17 +7,19 @@
 //!
 //! | RFC | what |
 //! |---|---|
-//! | 4251, 4253 | binary packets; `curve25519-sha256` (RFC 8731), `aes256-gcm@openssh.com` (RFC 5647) |
+//! | 4251, 4253 | binary packets, new keys within a connection, strict order (OpenSSH's PROTOCOL) |
+//! | 5647, 5656, 8731 | `curve25519-sha256`, `ecdh-sha2-nistp256`, `…384`; `aes256-gcm@openssh.com`, `chacha20-poly1305@openssh.com` |
 //! | 4252, 8332, 8709 | `publickey` with ed25519 and RSA (SHA-512) |
 //! | 4254 | one `session` channel with `env` and `exec` |
 //!
-//! The server's key is pinned, always. *Unsupported*: new keys within a connection, passwords, agents, certificates,
+//! The server's key is pinned, always. *Unsupported*: passwords, agents, certificates,
 //! forwarding, compression. Why this is ours and on ring: docs/decisions/ssh.md.
 
 mod channel;
 mod host_key;
 mod key_exchange;
-mod limits;
+pub mod limits;
+mod protection;
 mod transport;
 
 pub use host_key::HostKey;
@@ -28,6 +30,7 @@ use crate::openssh::{
     wire::{Reader, Writer},
 };
 use channel::{Channel, other};
+use key_exchange::Terms;
 use limits::IDLE_PACKETS;
 use numbers::{
     DISCONNECT, SERVICE_ACCEPT, SERVICE_REQUEST, USERAUTH_BANNER, USERAUTH_FAILURE, USERAUTH_REQUEST,
@@ -72,15 +75,38 @@ mod numbers {
     pub const CHANNEL_FAILURE: u8 = 100;
 }
 
-/// Runs a command where `location` says, as its user. Without `host_key` it is only told what the server's is.
-pub async fn open<C: Connect>(
+/// Whom we go to, as whom.
+#[derive(Clone, Copy, Debug)]
+pub struct Client<'a> {
+    /// Where, and as which user.
+    pub location: &'a Location,
+    /// Shows that we are that user.
+    pub identity: Option<&'a PrivateKey>,
+    /// The server's key; without one it is only told what that is.
+    pub host_key: Option<&'a HostKey>,
+    /// Bytes in one direction after which there are to be new keys; [`limits::REKEY_BYTES`] otherwise.
+    pub rekey_bytes: u64,
+}
+
+impl Client<'_> {
+    /// Runs a command there.
+    pub async fn open<C: Connect>(
+        &self,
+        connector: &C,
+        command: &str,
+        version2: bool,
+    ) -> Result<impl Duplex + 'static, Problem> {
+        open(connector, *self, command, version2).await
+    }
+}
+
+async fn open<C: Connect>(
     connector: &C,
-    location: &Location,
-    identity: Option<&PrivateKey>,
-    host_key: Option<&HostKey>,
+    client: Client<'_>,
     command: &str,
     version2: bool,
-) -> Result<impl Duplex + 'static, Problem> {
+) -> Result<Channel<C::Stream>, Problem> {
+    let Client { location, identity, host_key, rekey_bytes } = client;
     let environment: &[(&str, &str)] = if version2 { &[("GIT_PROTOCOL", "version=2")] } else { &[] };
     let all = key_exchange::HOST_KEYS.map(|(kind, _)| kind);
     let possible: Vec<&str> =
@@ -94,9 +120,16 @@ pub async fn open<C: Connect>(
     let mut wrong_key = false;
     for kinds in turns {
         let stream = connector.connect(&location.host, location.port).await.map_err(Problem::Connect)?;
-        let mut transport = Transport::new(stream);
-        let theirs = transport.exchange_versions(VERSION).await?;
-        match key_exchange::exchange(&mut transport, (VERSION, &theirs), kinds, host_key).await {
+        let algorithms = key_exchange::HOST_KEYS.iter().filter(|(kind, _)| kinds.contains(kind));
+        let terms = Terms {
+            versions: [VERSION.into(), Vec::new()],
+            algorithms: algorithms.flat_map(|(_, names)| names.iter().copied()).collect(),
+            pinned: host_key.cloned(),
+            session: None,
+            strict: false,
+        };
+        let mut transport = Transport::new(stream, terms, rekey_bytes);
+        match transport.open().await {
             Ok(session) => {
                 authenticate(&mut transport, &session, location, identity).await?;
                 return Channel::open(transport, command, environment).await;
@@ -202,9 +235,9 @@ mod tests {
     fn check(bytes: &[u8], expected: &str) {
         let executor = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let location = "ssh://git@h/r".parse().unwrap();
+        let client = Client { location: &location, identity: None, host_key: None, rekey_bytes: 1 };
         let says = Says(bytes.to_vec());
-        let error =
-            executor.block_on(async { open(&says, &location, None, None, "x", true).await.err().unwrap() });
+        let error = executor.block_on(async { open(&says, client, "x", true).await.err().unwrap() });
         assert!(error.to_string().contains(expected), "{error}");
     }
 
@@ -226,7 +259,7 @@ mod tests {
         check(&packet(&[20]), "a message that ends too early");
         check(&packet(&[21]), "something else than keys");
         check(&packet(&[1, 0, 0, 0, 2, 0, 0, 0, 3, b'b', b'y', b'e']), "the server hangs up: bye");
-        let kexinit = [&[20; 17][..], &[0; 4]].concat();
-        check(&packet(&kexinit), "no key exchange (curve25519-sha256) that we have");
+        let kexinit = [&[20; 17][..], &[0; 45]].concat();
+        check(&packet(&kexinit), "no key exchange (curve25519-sha256, ");
     }
 }

@@ -1,18 +1,18 @@
-//! Packets of ssh over a connection (RFC 4253 §6): in the clear until keys are agreed upon, then AES-256 in GCM
-//! (RFC 5647, with the names of OpenSSH's PROTOCOL, §1.6).
+//! Packets of ssh over a connection (RFC 4253 §6): in the clear until keys are agreed upon, then sealed (`protection`).
 //!
-//! AES-GCM alone, since ring has it and every server: it authenticates a packet's place in the stream by itself, so that the
-//! prefix truncation of CVE-2023-48795 has nothing to work on.
+//! New keys are agreed upon whenever either side wants them (RFC 4253 §9): what belongs to the channel waits for as long.
 
-use super::limits::{PACKET_BYTES, VERSION_BYTES};
+use super::{
+    key_exchange::{Exchange, Step, Terms, unexpected},
+    limits::{PACKET_BYTES, VERSION_BYTES},
+    numbers::{DISCONNECT, KEX_ECDH_INIT, KEX_ECDH_REPLY, KEXINIT, NEWKEYS},
+    protection::{LENGTH, Opening, Sealing, TAG},
+};
 use crate::{
     openssh::wire::{Reader, Writer},
     remote::{Problem, limits::READ_BYTES, printable},
 };
-use ring::{
-    aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
-    rand::{SecureRandom, SystemRandom},
-};
+use ring::rand::{SecureRandom, SystemRandom};
 use std::{
     future::poll_fn,
     io,
@@ -21,38 +21,16 @@ use std::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Bytes to which a packet is padded; AES has 16, and in the clear 8 would do.
+/// Bytes to which a packet is padded in the clear, where 8 would do.
 const BLOCK: usize = 16;
 
-/// Bytes of a packet's length.
-const LENGTH: usize = 4;
-
-/// One direction's key, and the number of its next packet (RFC 5647 §7.1).
-pub(super) struct Protection {
-    key: LessSafeKey,
-    nonce: [u8; 12],
-}
-
-impl Protection {
-    /// From 32 bytes of key and 12 of initial vector.
-    pub(super) fn new(key: &[u8], nonce: &[u8]) -> Result<Self, Problem> {
-        let unusable = || Problem::Ssh("keys of no use were agreed upon".into());
-        let key = UnboundKey::new(&AES_256_GCM, key).map_err(|_| unusable())?;
-        let nonce = nonce.get(..12).and_then(|nonce| nonce.try_into().ok()).ok_or_else(unusable)?;
-        Ok(Self { key: LessSafeKey::new(key), nonce })
-    }
-
-    /// The number for this packet; the next one is one more.
-    fn next(&mut self) -> Nonce {
-        let nonce = Nonce::assume_unique_for_key(self.nonce);
-        for byte in self.nonce[4..].iter_mut().rev() {
-            *byte = byte.wrapping_add(1);
-            if *byte != 0 {
-                break;
-            }
-        }
-        nonce
-    }
+/// What one direction counts.
+#[derive(Default)]
+struct Count {
+    /// The number of the next packet; beyond 32 bits it begins again (RFC 4253 §6.4).
+    packet: u32,
+    /// Bytes since there are these keys.
+    bytes: u64,
 }
 
 /// A connection on which packets are read and written.
@@ -61,17 +39,90 @@ pub(super) struct Transport<S> {
     incoming: Vec<u8>,
     outgoing: Vec<u8>,
     sent: usize,
-    pub(super) opening: Option<Protection>,
-    pub(super) sealing: Option<Protection>,
+    opening: Option<Opening>,
+    sealing: Option<Sealing>,
+    received_count: Count,
+    sent_count: Count,
+    terms: Terms,
+    exchange: Option<Exchange>,
+    /// What waits for new keys.
+    held: Vec<Writer>,
+    /// Bytes in either direction after which we want new keys.
+    rekey_bytes: u64,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
-    pub(super) fn new(stream: S) -> Self {
-        Self { stream, incoming: Vec::new(), outgoing: Vec::new(), sent: 0, opening: None, sealing: None }
+    pub(super) fn new(stream: S, terms: Terms, rekey_bytes: u64) -> Self {
+        Self {
+            stream,
+            incoming: Vec::new(),
+            outgoing: Vec::new(),
+            sent: 0,
+            opening: None,
+            sealing: None,
+            received_count: Count::default(),
+            sent_count: Count::default(),
+            terms,
+            exchange: None,
+            held: Vec::new(),
+            rekey_bytes,
+        }
+    }
+
+    /// Introduces both sides and agrees upon the first keys; returns the session's id.
+    pub(super) async fn open(&mut self) -> Result<Vec<u8>, Problem> {
+        let ours = String::from_utf8_lossy(&self.terms.versions[0]).into_owned();
+        self.terms.versions[1] = self.exchange_versions(&ours).await?;
+        self.begin_exchange()?;
+        while self.exchange.is_some() {
+            let message = poll_fn(|context| self.poll_packet(context)).await?;
+            self.take_key_message(&message.ok_or(Problem::Closed { complaint: None, cause: None })?)?;
+        }
+        Ok(self.terms.session.clone().unwrap_or_default())
+    }
+
+    /// Whether nothing of the channel can be sent now.
+    pub(super) fn is_exchanging(&self) -> bool {
+        self.exchange.as_ref().is_some_and(Exchange::is_holding)
+    }
+
+    fn begin_exchange(&mut self) -> Result<(), Problem> {
+        let (exchange, message) = Exchange::begin(&self.terms)?;
+        self.exchange = Some(exchange);
+        self.send_now(message)
+    }
+
+    /// Takes in a message that has to do with keys.
+    fn take_key_message(&mut self, message: &[u8]) -> Result<(), Problem> {
+        if message[0] == DISCONNECT {
+            return Err(super::disconnected(message));
+        }
+        if message[0] == KEXINIT && self.exchange.is_none() {
+            self.begin_exchange()?;
+        }
+        let exchange = self.exchange.take().ok_or_else(unexpected)?;
+        let (exchange, step) = exchange.handle(message, &mut self.terms)?;
+        self.exchange = exchange;
+        match step {
+            Step::Send(message) => self.send_now(message)?,
+            Step::Seal(message, sealing) => {
+                self.send_now(message)?;
+                self.sealing = Some(sealing);
+                self.sent_count.renew(self.terms.strict);
+                for message in std::mem::take(&mut self.held) {
+                    self.send_now(message)?;
+                }
+            }
+            Step::Open(opening) => {
+                self.opening = Some(opening);
+                self.received_count.renew(self.terms.strict);
+            }
+        }
+        Ok(())
     }
 
     /// Sends our version and reads the server's (RFC 4253 §4.2), both without their line ends.
-    pub(super) async fn exchange_versions(&mut self, ours: &str) -> Result<Vec<u8>, Problem> {
+    async fn exchange_versions(&mut self, ours: &str) -> Result<Vec<u8>, Problem> {
         self.outgoing.extend_from_slice(format!("{ours}\r\n").as_bytes());
         let mut greeting = Vec::new();
         loop {
@@ -104,14 +155,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
         }
     }
 
-    /// Queues a packet.
+    /// Queues a packet; while keys are exchanged it waits for them (RFC 4253 §7.1).
     pub(super) fn send(&mut self, message: Writer) -> Result<(), Problem> {
+        if self.is_exchanging() {
+            self.held.push(message);
+            return Ok(());
+        }
+        self.send_now(message)
+    }
+
+    fn send_now(&mut self, message: Writer) -> Result<(), Problem> {
         let payload = message.0;
-        // In the clear the length counts too (RFC 4253 §6), with GCM it does not (RFC 5647 §7.2).
-        let counted = if self.sealing.is_some() { 1 } else { 1 + LENGTH };
-        let mut padding = BLOCK - (counted + payload.len()) % BLOCK;
+        // In the clear the length counts too (RFC 4253 §6), with these ciphers it does not (RFC 5647 §7.2).
+        let (counted, block) =
+            self.sealing.as_ref().map_or((1 + LENGTH, BLOCK), |sealing| (1, sealing.block()));
+        let mut padding = block - (counted + payload.len()) % block;
         if padding < 4 {
-            padding += BLOCK;
+            padding += block;
         }
         let mut packet =
             Writer::default().number(u32::try_from(1 + payload.len() + padding).unwrap_or_default()).0;
@@ -121,15 +181,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
         packet.resize(random + padding, 0);
         let failed = || Problem::Ssh("a packet cannot be sealed".into());
         SystemRandom::new().fill(&mut packet[random..]).map_err(|_| failed())?;
-        if let Some(protection) = &mut self.sealing {
-            let (length, body) = packet.split_at_mut(LENGTH);
-            let nonce = protection.next();
-            let tag = protection
-                .key
-                .seal_in_place_separate_tag(nonce, Aad::from(&*length), body)
-                .map_err(|_| failed())?;
-            packet.extend_from_slice(tag.as_ref());
+        if let Some(sealing) = &mut self.sealing {
+            sealing.seal(self.sent_count.packet, &mut packet)?;
         }
+        self.sent_count.add(packet.len());
         self.outgoing.drain(..self.sent);
         self.sent = 0;
         self.outgoing.extend_from_slice(&packet);
@@ -138,7 +193,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
 
     /// Bytes that wait for the connection to take them.
     pub(super) fn unsent(&self) -> usize {
-        self.outgoing.len() - self.sent
+        self.outgoing.len() - self.sent + self.held.iter().map(|message| message.0.len()).sum::<usize>()
     }
 
     /// Sends what is queued, and reads the next packet; the connection's end is an error.
@@ -148,11 +203,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
             .ok_or(Problem::Closed { complaint: None, cause: None })
     }
 
-    /// The next packet's message; none at the connection's end. Meanwhile what is queued is sent.
+    /// The next message that has nothing to do with keys; none at the connection's end. Meanwhile what is queued is sent.
     pub(super) fn poll_receive(
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Result<Option<Vec<u8>>, Problem>> {
+        loop {
+            if self.exchange.is_none()
+                && self.received_count.bytes.max(self.sent_count.bytes) > self.rekey_bytes
+            {
+                self.begin_exchange()?;
+            }
+            let Some(message) = ready!(self.poll_packet(context))? else { return Poll::Ready(Ok(None)) };
+            match message[0] {
+                KEXINIT | NEWKEYS | KEX_ECDH_INIT | KEX_ECDH_REPLY => self.take_key_message(&message)?,
+                // RFC 4253 §7.1: once it has begun, only what is of the transport itself.
+                number
+                    if number >= KEXINIT
+                        && self.exchange.as_ref().is_some_and(|exchange| !exchange.lets_pass()) =>
+                {
+                    return Poll::Ready(Err(unexpected()));
+                }
+                _ => return Poll::Ready(Ok(Some(message))),
+            }
+        }
+    }
+
+    /// The next packet's message; none at the connection's end. Meanwhile what is queued is sent.
+    fn poll_packet(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Vec<u8>>, Problem>> {
         loop {
             if let Some(message) = self.take()? {
                 return Poll::Ready(Ok(Some(message)));
@@ -199,29 +277,44 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
     fn take(&mut self) -> Result<Option<Vec<u8>>, Problem> {
         let broken = || Problem::Ssh("the server sends a packet that is none".into());
         let Some(length) = self.incoming.first_chunk() else { return Ok(None) };
-        let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| broken())?;
+        let number = self.received_count.packet;
+        let length = match &self.opening {
+            None => u32::from_be_bytes(*length),
+            Some(opening) => opening.length(number, *length),
+        };
+        let length = usize::try_from(length).map_err(|_| broken())?;
         if !(5..=PACKET_BYTES).contains(&length) {
             return Err(broken());
         }
-        let tag = if self.opening.is_some() { AES_256_GCM.tag_len() } else { 0 };
-        let end = LENGTH + length + tag;
+        let end = LENGTH + length + if self.opening.is_some() { TAG } else { 0 };
         if self.incoming.len() < end {
             return Ok(None);
         }
         let mut packet: Vec<u8> = self.incoming.drain(..end).collect();
-        let (aad, body) = packet.split_at_mut(LENGTH);
+        self.received_count.add(end);
         let body = match &mut self.opening {
-            None => &*body,
-            Some(protection) => {
-                let nonce = protection.next();
-                let opened = protection.key.open_in_place(nonce, Aad::from(&*aad), body);
-                opened.map_err(|_| Problem::Ssh("a packet was changed on its way".into()))?
-            }
+            None => &packet[LENGTH..],
+            Some(opening) => opening.open(number, &mut packet)?,
         };
         let mut reader = Reader(body);
         let padding = usize::from(reader.byte()?);
         let message = reader.0.len().checked_sub(padding).map(|end| &reader.0[..end]);
         message.filter(|message| !message.is_empty()).map(|message| Some(message.to_vec())).ok_or_else(broken)
+    }
+}
+
+impl Count {
+    fn add(&mut self, bytes: usize) {
+        self.packet = self.packet.wrapping_add(1);
+        self.bytes += bytes as u64;
+    }
+
+    /// There are new keys.
+    fn renew(&mut self, strict: bool) {
+        self.bytes = 0;
+        if strict {
+            self.packet = 0;
+        }
     }
 }
 
