@@ -5,6 +5,7 @@ use crate::{
     object::{BadPath, Kind, Malformed, TreePath},
     openssh::CannotSign,
     pack::PackError,
+    room::NoRoom,
 };
 use std::fmt;
 
@@ -83,6 +84,12 @@ impl From<BadPath> for Error {
 impl From<CannotSign> for Error {
     fn from(_: CannotSign) -> Self {
         Self::CannotSign
+    }
+}
+
+impl From<NoRoom> for Error {
+    fn from(_: NoRoom) -> Self {
+        Self::OutOfMemory
     }
 }
 

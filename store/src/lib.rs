@@ -35,6 +35,7 @@ pub mod openssh;
 pub mod pack;
 pub mod remote;
 mod repository;
+mod room;
 pub mod signature;
 
 pub use error::Error;

@@ -37,6 +37,13 @@ pub const PIECE_BYTES: usize = 64 * 1024;
 /// Bytes of inflated objects that are kept for the next reader, and for deltas upon them. Beyond it the oldest go.
 pub const CACHE_BYTES: usize = 4 << 20;
 
+/// Of an image's memory one part in so many is left to what does not ask before it allocates: commits, names, connections.
+/// What would go beyond is refused as if there were no memory at all.
+pub const SPARE_FRACTION: usize = 8;
+
+/// Bytes of memory that the list of a directory takes, for each byte of its tree object. Short names are the worst case.
+pub const LIST_BYTES_PER_BYTE: usize = 8;
+
 /// Bytes of one object that is worth keeping in that cache; larger ones would push out everything else.
 pub const CACHED_OBJECT_BYTES: usize = CACHE_BYTES / 4;
 

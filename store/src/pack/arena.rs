@@ -2,7 +2,7 @@
 //!
 //! A `Vec` would hold two copies of a pack, and half as much again, whenever it grows.
 
-use crate::limits::PIECE_BYTES;
+use crate::{limits::PIECE_BYTES, room::room};
 
 /// Bytes in pieces. A place in it is a `u32`.
 #[derive(Debug, Default)]
@@ -40,6 +40,7 @@ impl Arena {
             let needed = piece.bytes.len() + count;
             if piece.bytes.capacity() < needed {
                 let target = needed.max(piece.bytes.capacity() * 2).min(PIECE_BYTES);
+                room(target).map_err(|_| Full)?;
                 piece.bytes.try_reserve_exact(target - piece.bytes.len()).map_err(|_| Full)?;
             }
             piece.bytes.extend_from_slice(&bytes[..count]);

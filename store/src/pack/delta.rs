@@ -1,7 +1,10 @@
 //! Deltas: an object as copies from another and what is new between them (gitformat-pack, "Deltified representation").
 
 use super::PackError;
-use crate::limits::Limits;
+use crate::{
+    limits::Limits,
+    room::{reserve, room},
+};
 use std::fmt;
 
 /// What is wrong with a delta.
@@ -64,7 +67,9 @@ pub fn apply_delta(base: &[u8], delta: &[u8], limits: &Limits) -> Result<Vec<u8>
     }
     let size = usize::try_from(size).map_err(|_| PackError::OutOfMemory)?;
     let mut result = Vec::new();
-    result.try_reserve_exact(size).map_err(|_| PackError::OutOfMemory)?;
+    // It is going to be shared, which takes a copy of it.
+    room(size.saturating_mul(2))?;
+    reserve(&mut result, size)?;
     apply(base, delta, &mut result)?;
     Ok(result)
 }

@@ -6,6 +6,7 @@
 use crate::{
     id::{Format, ObjectId},
     limits::RECENT_OBJECTS,
+    room::{NoRoom, grow, reserve},
 };
 use std::collections::BTreeMap;
 
@@ -45,20 +46,21 @@ impl Index {
     }
 
     /// Adds an object; one that is there stays where it was.
-    pub(crate) fn insert(&mut self, id: &ObjectId, place: u32) {
+    pub(crate) fn insert(&mut self, id: &ObjectId, place: u32) -> Result<(), NoRoom> {
         either!(self, table => {
-            let Ok(id) = id.as_bytes().try_into() else { return };
-            table.insert(id, place);
-        });
+            let Ok(id) = id.as_bytes().try_into() else { return Ok(()) };
+            table.insert(id, place)
+        })
     }
 
     /// Adds an object at the end, whether sorted or not: until [`Index::sort`] only [`Index::at`] and this may be used.
-    pub(crate) fn push(&mut self, id: &ObjectId, place: u32) {
+    pub(crate) fn push(&mut self, id: &ObjectId, place: u32) -> Result<(), NoRoom> {
         either!(self, table => {
-            let Ok(id) = id.as_bytes().try_into() else { return };
-            table.grow();
+            let Ok(id) = id.as_bytes().try_into() else { return Ok(()) };
+            grow(&mut table.sorted)?;
             table.sorted.push(Record { id, place });
         });
+        Ok(())
     }
 
     /// Sorts what was pushed; returns an object that is there twice.
@@ -78,7 +80,16 @@ impl Index {
         })
     }
 
-    /// Takes all objects of another index of the same format, their places moved by `start`.
+    /// Makes room to join an index.
+    pub(crate) fn reserve(&mut self, other: &Self) -> Result<(), NoRoom> {
+        let more = other.len();
+        either!(self, table => {
+            // An empty table is replaced by the other.
+            if table.sorted.is_empty() { Ok(()) } else { reserve(&mut table.sorted, more + table.recent.len()) }
+        })
+    }
+
+    /// Takes all objects of another index of the same format, their places moved by `start`. Room has been made.
     pub(crate) fn join(&mut self, other: Self, start: u32) {
         match (self, other) {
             (Self::Sha1(table), Self::Sha1(other)) => table.join(other, start),
@@ -87,10 +98,14 @@ impl Index {
         }
     }
 
-    /// Keeps those objects for whose places there is a new one.
+    /// Moves what is recent into the table, for which there may be no room.
+    pub(crate) fn settle(&mut self) -> Result<(), NoRoom> {
+        either!(self, table => table.settle())
+    }
+
+    /// Keeps those objects for whose places there is a new one. All are settled.
     pub(crate) fn move_all(&mut self, new_place: impl Fn(u32) -> Option<u32>) {
         either!(self, table => {
-            table.settle();
             table.sorted.retain_mut(|record| match new_place(record.place) {
                 Some(place) => {
                     record.place = place;
@@ -103,10 +118,13 @@ impl Index {
     }
 
     /// All places, in no order.
-    pub(crate) fn places(&self) -> Vec<u32> {
+    pub(crate) fn places(&self) -> Result<Vec<u32>, NoRoom> {
+        let mut places = Vec::new();
+        reserve(&mut places, self.len())?;
         either!(self, table => {
-            table.sorted.iter().map(|record| record.place).chain(table.recent.values().copied()).collect()
-        })
+            places.extend(table.sorted.iter().map(|record| record.place).chain(table.recent.values().copied()));
+        });
+        Ok(places)
     }
 }
 
@@ -138,35 +156,35 @@ impl<const N: usize> Table<N> {
         self.sorted.get(at).map(|record| record.place)
     }
 
-    fn insert(&mut self, id: [u8; N], place: u32) {
+    fn insert(&mut self, id: [u8; N], place: u32) -> Result<(), NoRoom> {
         if self.find(id).is_some() {
-            return;
+            return Ok(());
+        }
+        if self.recent.len() >= RECENT_OBJECTS {
+            self.settle()?;
         }
         self.recent.insert(id, place);
-        if self.recent.len() >= RECENT_OBJECTS {
-            self.settle();
-        }
-    }
-
-    /// By a quarter, since doubling would take as much as the table itself.
-    fn grow(&mut self) {
-        if self.sorted.len() == self.sorted.capacity() {
-            self.sorted.reserve_exact((self.sorted.len() / 4).max(64));
-        }
+        Ok(())
     }
 
     /// Moves what is recent into the table.
-    fn settle(&mut self) {
+    fn settle(&mut self) -> Result<(), NoRoom> {
+        reserve(&mut self.sorted, self.recent.len())?;
+        self.merge_recent();
+        Ok(())
+    }
+
+    fn merge_recent(&mut self) {
         let recent = std::mem::take(&mut self.recent);
         self.merge(recent.into_iter().map(|(id, place)| Record { id, place }).collect());
     }
 
     fn join(&mut self, mut other: Self, start: u32) {
-        other.settle();
+        other.merge_recent();
         for record in &mut other.sorted {
             record.place += start;
         }
-        self.settle();
+        self.merge_recent();
         if self.sorted.is_empty() {
             self.sorted = other.sorted;
             self.sorted.shrink_to_fit();
@@ -176,10 +194,9 @@ impl<const N: usize> Table<N> {
         self.merge(other.sorted);
     }
 
-    /// Merges sorted records that are not there yet, from the back, so that nothing is in memory twice.
+    /// Merges sorted records that are not there yet, from the back, so that nothing is in memory twice. Room has been made.
     fn merge(&mut self, new: Vec<Record<N>>) {
         let (mut old, mut from) = (self.sorted.len(), new.len());
-        self.sorted.reserve_exact(new.len());
         self.sorted.extend_from_slice(&new);
         let mut to = self.sorted.len();
         while from > 0 {
@@ -218,20 +235,21 @@ mod tests {
     fn objects_are_found_however_they_came() {
         let mut index = Index::new(Format::Sha1);
         for number in 0..3000 {
-            index.push(&id(number), number);
+            index.push(&id(number), number).unwrap();
         }
         assert_eq!(index.sort(), None);
         check(&index, 3000);
         for number in 3000..6000 {
-            index.insert(&id(number), number);
-            index.insert(&id(number), 0);
+            index.insert(&id(number), number).unwrap();
+            index.insert(&id(number), 0).unwrap();
         }
         check(&index, 6000);
         let mut other = Index::new(Format::Sha1);
         for number in 5000..9000 {
-            other.push(&id(number), number - 10);
+            other.push(&id(number), number - 10).unwrap();
         }
         other.sort();
+        index.reserve(&other).unwrap();
         index.join(other, 10);
         check(&index, 9000);
     }
@@ -240,7 +258,7 @@ mod tests {
     fn what_is_there_twice_is_told() {
         let mut index = Index::new(Format::Sha1);
         for number in [1, 2, 3, 2] {
-            index.push(&id(number), number);
+            index.push(&id(number), number).unwrap();
         }
         assert_eq!(index.sort(), Some(id(2)));
     }

@@ -1,6 +1,7 @@
 //! Inflating (RFC 1950, 1951): the one state there is, used by everything in turn.
 
 use super::{Arena, PackError};
+use crate::room::{reserve, room};
 use std::fmt;
 use zlib_rs::{Inflate, InflateFlush, Status};
 
@@ -58,7 +59,9 @@ impl Inflater {
     ) -> Result<Vec<u8>, PackError> {
         self.reset();
         let mut data = Vec::new();
-        data.try_reserve_exact(size).map_err(|_| PackError::OutOfMemory)?;
+        // It is going to be shared, which takes a copy of it.
+        room(size.saturating_mul(2))?;
+        reserve(&mut data, size)?;
         data.resize(size, 0);
         let mut filled = 0;
         loop {

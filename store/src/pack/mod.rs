@@ -24,7 +24,7 @@ pub(crate) use inflate::Inflater;
 pub use receiver::PackReceiver;
 pub use resolver::{Received, Resolver};
 
-use crate::id::ObjectId;
+use crate::{id::ObjectId, room::NoRoom};
 use std::fmt;
 
 #[cfg(test)]
@@ -104,9 +104,7 @@ impl fmt::Display for PackError {
             Self::TrailingBytes => "a pack with bytes behind its end",
             Self::WrongChecksum => "a pack damaged on its way: its checksum is wrong",
             Self::Collision => return fmt::Display::fmt(&crate::id::Collision, formatter),
-            Self::OutOfMemory => {
-                "no memory for an object of a pack: give the image more, or lower the limits"
-            }
+            Self::OutOfMemory => "more than there is memory for: give the image more (--mem), or fetch less",
             Self::UnreadableBase(id) => {
                 return write!(formatter, "a pack upon the object {id}, which cannot be read");
             }
@@ -120,6 +118,12 @@ impl std::error::Error for PackError {}
 impl From<crate::id::Collision> for PackError {
     fn from(_: crate::id::Collision) -> Self {
         Self::Collision
+    }
+}
+
+impl From<NoRoom> for PackError {
+    fn from(_: NoRoom) -> Self {
+        Self::OutOfMemory
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
     id::{Format, Hasher, ObjectId},
     limits::Limits,
     repository::Repository,
+    room::grow,
 };
 
 /// Bytes in front of the first entry: `PACK`, version, number of objects.
@@ -192,12 +193,14 @@ impl PackReceiver {
             Base::None(kind) => Some(Hasher::of_object(self.format, kind, header.size)),
             Base::Distance(distance) => {
                 let base = u32::try_from(distance).ok().and_then(|distance| place.checked_sub(distance));
+                grow(&mut self.deltas.by_place)?;
                 self.deltas
                     .by_place
                     .push((base.filter(|&base| base < place).ok_or(PackError::BadBaseOffset)?, place));
                 None
             }
             Base::Id(id) => {
+                grow(&mut self.deltas.by_id)?;
                 self.deltas.by_id.push((id, place));
                 None
             }
@@ -240,7 +243,7 @@ impl PackReceiver {
             return Err(PackError::WrongSize);
         }
         if let Some(hasher) = content.hasher {
-            self.index.push(&hasher.finish()?, content.place);
+            self.index.push(&hasher.finish()?, content.place)?;
             return Ok(());
         }
         let count = usize::try_from(content.produced).unwrap_or(SIZES_BYTES).min(SIZES_BYTES);

@@ -10,6 +10,7 @@ use crate::{
     object::Kind,
     pack::Base,
     repository::Repository,
+    room::{reserve, room},
 };
 use std::ops::Range;
 
@@ -179,7 +180,7 @@ impl Resolver {
             top.data = Some(base);
         }
         let id = ObjectId::of(self.format, kind, &result)?;
-        self.index.push(&id, place);
+        self.index.push(&id, place)?;
         self.resolved += 1;
         let (by_place, by_id) = (self.children_by_place(place), self.children_by_id(&id));
         if by_place.is_empty() && by_id.is_empty() {
@@ -201,7 +202,7 @@ impl Resolver {
                 }
             } else if let Some(data) = &self.stack[at].data {
                 let mut copy = Vec::new();
-                copy.try_reserve_exact(data.len()).map_err(|_| PackError::OutOfMemory)?;
+                reserve(&mut copy, data.len())?;
                 copy.extend_from_slice(data);
                 break copy;
             }
@@ -221,6 +222,7 @@ impl Resolver {
         if place == NO_PLACE {
             let object = repository.read(&id).map_err(|_| PackError::UnreadableBase(id))?;
             self.count(object.data.len() as u64)?;
+            room(object.data.len())?;
             return Ok(object.data.to_vec());
         }
         let (_, data) = self.inflate(place)?;

@@ -3,6 +3,7 @@
 use crate::{
     limits::{CACHE_BYTES, CACHED_OBJECT_BYTES},
     object::Object,
+    room::{grow_map, room},
 };
 use std::{collections::HashMap, fmt, mem};
 
@@ -33,6 +34,9 @@ impl Cache {
         let bytes = object.data.len() + OVERHEAD_BYTES;
         if bytes > CACHED_OBJECT_BYTES {
             return;
+        }
+        if room(bytes).is_err() || grow_map(&mut self.young).is_err() {
+            return self.clear();
         }
         if self.young_bytes + bytes > CACHE_BYTES / 2 {
             self.old = mem::take(&mut self.young);

@@ -8,6 +8,7 @@ use crate::{
     error::Error,
     id::ObjectId,
     pack::{Base, Header, PackError, encode_header},
+    room::{grow, grow_set, reserve},
 };
 use std::collections::HashSet;
 
@@ -19,7 +20,11 @@ impl Repository {
         let mut walk = Walk::new(self, &[])?;
         walk.run(&heads)?;
         let damaged = |error| Error::Damaged(ObjectId::null(self.format), error);
-        let moves = self.plan(walk.found).map_err(damaged)?;
+        let moves = self.plan(walk.found).map_err(|error| match error {
+            PackError::OutOfMemory => Error::OutOfMemory,
+            error => damaged(error),
+        })?;
+        self.index.settle()?;
         let before = self.arena.end();
         let end = self.slide(&moves);
         self.arena.truncate(end);
@@ -33,21 +38,29 @@ impl Repository {
 
     /// Where each of these entries goes, and each that one of them is a delta upon, sorted by place.
     fn plan(&self, mut kept: Vec<u32>) -> Result<Vec<Move>, PackError> {
-        let mut seen: HashSet<u32> = kept.iter().copied().collect();
+        let mut seen = HashSet::new();
+        for &place in &kept {
+            grow_set(&mut seen)?;
+            seen.insert(place);
+        }
         let mut next = 0;
         while let Some(&place) = kept.get(next) {
             next += 1;
             let base = self.base_place(place, Header::read(self.format, &self.arena, place)?.base)?;
+            grow_set(&mut seen)?;
             if seen.insert(base) {
+                grow(&mut kept)?;
                 kept.push(base);
             }
         }
         drop(seen);
         kept.sort_unstable();
-        let mut all = self.index.places();
+        let mut all = self.index.places()?;
+        reserve(&mut all, kept.len())?;
         all.extend_from_slice(&kept);
         all.sort_unstable();
-        let mut moves: Vec<Move> = Vec::with_capacity(kept.len());
+        let mut moves: Vec<Move> = Vec::new();
+        reserve(&mut moves, kept.len())?;
         let mut end = 0;
         for place in kept {
             let next = all.partition_point(|&other| other <= place);

@@ -3,7 +3,13 @@
 //! Where a clone is shallow, its oldest commits count as the first.
 
 use super::{Existing, Repository};
-use crate::{error::Error, id::ObjectId, limits::COMMITS_WALKED, object::Commit};
+use crate::{
+    error::Error,
+    id::ObjectId,
+    limits::COMMITS_WALKED,
+    object::Commit,
+    room::{grow_map, grow_set},
+};
 use std::collections::{BinaryHeap, HashMap, HashSet};
 
 /// Reached from the first commit, from the second; before a common ancestor that was found; found.
@@ -103,6 +109,7 @@ impl Repository {
             }
             let commit = self.read_commit(&id)?;
             for parent in self.parents(&id, &commit) {
+                grow_map(&mut flags)?;
                 let flag = flags.entry(parent).or_default();
                 if *flag & inherited != inherited {
                     *flag |= inherited;
@@ -125,6 +132,7 @@ struct Queue {
 
 impl Queue {
     fn push(&mut self, repository: &Repository, id: &ObjectId) -> Result<(), Error> {
+        grow_set(&mut self.seen)?;
         if !self.seen.insert(*id) {
             return Ok(());
         }
@@ -132,6 +140,7 @@ impl Queue {
             return Err(Error::TooMuchHistory);
         }
         let commit = repository.read_commit(id)?;
+        grow_map(&mut self.commits)?;
         self.heap.push((commit.committer.seconds(), *id));
         self.commits.insert(*id, commit);
         Ok(())

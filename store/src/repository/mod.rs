@@ -221,7 +221,10 @@ impl Repository {
             self.arena.truncate(place);
             return Err(Error::OutOfMemory);
         }
-        self.index.insert(&id, place);
+        if let Err(no_room) = self.index.insert(&id, place) {
+            self.arena.truncate(place);
+            return Err(no_room.into());
+        }
         Ok(id)
     }
 
@@ -270,6 +273,7 @@ impl Repository {
 
     /// Adds everything that a pack brought.
     pub(crate) fn take_pack(&mut self, arena: Arena, index: Index) -> Result<(), PackError> {
+        self.index.reserve(&index)?;
         let start = self.arena.join(arena).map_err(|_| PackError::TooLarge)?;
         self.index.join(index, start);
         Ok(())

@@ -4,8 +4,9 @@ use super::Repository;
 use crate::{
     error::Error,
     id::ObjectId,
-    limits::TREE_DEPTH,
+    limits::{LIST_BYTES_PER_BYTE, TREE_DEPTH},
     object::{Entries, Kind, Mode, Object, TreePath},
+    room::room,
 };
 
 /// A tree of a repository.
@@ -64,7 +65,9 @@ impl<'a> Tree<'a> {
     pub fn read(&self, path: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>, Error> {
         match self.get(path)? {
             Some(existing) if existing.mode.is_blob() => {
-                Ok(Some(self.repository.read_as(&existing.id, Kind::Blob)?.data.to_vec()))
+                let object = self.repository.read_as(&existing.id, Kind::Blob)?;
+                room(object.data.len())?;
+                Ok(Some(object.data.to_vec()))
             }
             _ => Ok(None),
         }
@@ -114,6 +117,7 @@ impl Repository {
     /// The entries of a tree object, which are checked.
     pub(crate) fn entries(&self, id: &ObjectId) -> Result<Listing, Error> {
         let tree = self.read_as(id, Kind::Tree)?;
+        room(tree.data.len() * LIST_BYTES_PER_BYTE)?;
         Entries::new(self.format(), &tree.data)
             .map(|entry| entry.map(|entry| (entry.name.into(), Existing { mode: entry.mode, id: entry.id })))
             .collect::<Result<_, _>>()

@@ -10,6 +10,7 @@ use crate::{
     id::ObjectId,
     limits::{COMMITS_WALKED, TREE_DEPTH},
     object::{Kind, Mode, Tag},
+    room::{grow, grow_set},
 };
 use std::collections::HashSet;
 
@@ -31,6 +32,7 @@ impl<'a> Walk<'a> {
         let mut queue = known.to_vec();
         while let Some(id) = queue.pop() {
             let Some(place) = repository.index.find(&id) else { continue };
+            grow_set(&mut walk.seen)?;
             if walk.seen.insert(place) && repository.kind(&id)? == Kind::Commit {
                 walk.count_commit()?;
                 queue.extend(repository.parents(&id, &repository.read_commit(&id)?));
@@ -105,8 +107,10 @@ impl<'a> Walk<'a> {
     /// Notes an object; returns whether it is new.
     fn note(&mut self, id: &ObjectId) -> Result<bool, Error> {
         let place = self.repository.index.find(id).ok_or(Error::Missing(*id))?;
+        grow_set(&mut self.seen)?;
         let new = self.seen.insert(place);
         if new {
+            grow(&mut self.found)?;
             self.found.push(place);
         }
         Ok(new)
