@@ -1,8 +1,6 @@
 //! HTTP with nginx and curl at the other end. `cargo xtask test` runs these where they are installed.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod support;
-
 use runtime::{
     http::{self, Body, Bytes, Client, Error, PROTOCOLS, Request, Response, StatusCode, Uri, redirection},
     tls::{self, Identity, TlsAcceptor, Trust},

@@ -1,8 +1,6 @@
 //! TLS with OpenSSL at the other end. `cargo xtask test` runs these where openssl is installed.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod support;
-
 use ring::digest::{SHA256, digest};
 use runtime::{
     connect::Connect,

@@ -2,10 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod support;
+mod origin;
 
+use origin::{Daemon, Origin, clone, scenarios};
 use store::{Limits, Options, Store, remote::Problem};
-use support::{Daemon, HostConnector, Origin, clone, run, scenarios};
+use support::{HostConnector, run};
 
 /// Runs a scenario against repositories of both kinds.
 #[track_caller]
@@ -102,7 +103,7 @@ fn another_server_is_said_to_be_one() {
 fn an_empty_repository_gets_its_first_commit() {
     let origin = Origin::new("sha1");
     let daemon = Daemon::new(&origin);
-    support::git_output(origin.scratch.path(), &["init", "-q", "--bare", "-b", "main", "empty.git"]);
+    origin::git_output(origin.scratch.path(), &["init", "-q", "--bare", "-b", "main", "empty.git"]);
     run(async {
         let url = daemon.url().replace("origin", "empty");
         let error = clone(&url, Options::default()).await.err().unwrap();
@@ -111,8 +112,8 @@ fn an_empty_repository_gets_its_first_commit() {
         assert_eq!(store.head(), None);
         let head = scenarios::write(&mut store, "a/b", "c\n").await.unwrap();
         let bare = origin.scratch.path().join("empty.git");
-        assert_eq!(support::git_output(&bare, &["rev-parse", "main"]), head.unwrap());
-        assert_eq!(support::git_output(&bare, &["show", "main:a/b"]), "c");
+        assert_eq!(origin::git_output(&bare, &["rev-parse", "main"]), head.unwrap());
+        assert_eq!(origin::git_output(&bare, &["show", "main:a/b"]), "c");
     });
 }
 
@@ -123,11 +124,11 @@ fn a_history_that_is_rewritten_is_followed() {
         for depth in [Some(1), None] {
             let mut store = open(url, scenarios::depth(depth)).await;
             let copy = origin.copy();
-            support::git_output(&copy, &["fetch", "-q", "origin"]);
-            support::git_output(&copy, &["reset", "-q", "--hard", "origin/other"]);
+            origin::git_output(&copy, &["fetch", "-q", "origin"]);
+            origin::git_output(&copy, &["reset", "-q", "--hard", "origin/other"]);
             origin.write("readme", &format!("another history {depth:?}"));
             origin.commit_all("by hand");
-            support::git_output(&copy, &["push", "-q", "--force", "origin", "HEAD:main"]);
+            origin::git_output(&copy, &["push", "-q", "--force", "origin", "HEAD:main"]);
             let changes = store.pull().await.unwrap();
             assert!(changes.iter().any(|change| change.path.to_string() == "readme"));
             assert_eq!(scenarios::read(&store, "readme"), format!("another history {depth:?}"));
@@ -158,7 +159,7 @@ fn too_much_history_is_refused_and_less_is_taken() {
         for number in 0..40 {
             origin.write("noise", &noise(4_000));
             origin.commit_all(&format!("more noise {number}"));
-            support::git_output(&origin.copy(), &["pull", "-q", "--rebase", "origin", "main"]);
+            origin::git_output(&origin.copy(), &["pull", "-q", "--rebase", "origin", "main"]);
             origin.push();
             store.pull().await.unwrap_or_else(|error| panic!("pull {number}: {error}"));
             scenarios::write(&mut store, "zones/own", &format!("{number}\n")).await.unwrap();

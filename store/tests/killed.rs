@@ -3,8 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod support;
+mod origin;
 
+use origin::{Daemon, Origin, clone, remote, scenarios::append};
 use runtime::connect::Connect;
 use std::{
     cell::{Cell, RefCell},
@@ -15,7 +16,7 @@ use std::{
     time::Duration,
 };
 use store::{ChangeError, Options, Store};
-use support::{Daemon, HostConnector, Origin, clone, remote, run, scenarios::append};
+use support::{HostConnector, run};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,

@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod support;
+mod origin;
 
+use origin::{Daemon, Origin, clone, git, git_output, scenarios};
 use std::{fs, path::Path, process::Command, rc::Rc};
 use store::{
     ChangeError, Options, Store,
@@ -11,7 +12,7 @@ use store::{
     remote::{Arguments, Problem, Secret},
     signature::BadSignature,
 };
-use support::{Daemon, HostConnector, Origin, clone, git, git_output, run, scenarios};
+use support::{HostConnector, run};
 
 /// A key of this kind in the origin's directory; its public half.
 fn make_key(origin: &Origin, name: &str, options: &[&str]) -> String {

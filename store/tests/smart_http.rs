@@ -2,14 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod support;
+mod origin;
 
+use origin::{Origin, git_output, scenarios};
 use std::{path::Path, process::Command};
 use store::{
     Options, Store,
     remote::{Arguments, Problem, RemoteError, Secret},
 };
-use support::{HostConnector, Origin, Program, find, free_port, git_output, run, scenarios};
+use support::{HostConnector, Program, find_program, free_port, run};
 
 /// nginx in front of git http-backend, which fcgiwrap runs.
 struct Web {
@@ -29,11 +30,11 @@ impl Web {
         origin.scratch.file("users", "me:{PLAIN}pass@word\n");
         let configuration = origin.scratch.file("nginx.conf", configuration(root, plain, tls));
         let socket = root.join("fcgi.sock");
-        let mut wrapper = Command::new(find("fcgiwrap").unwrap());
+        let mut wrapper = Command::new(find_program("fcgiwrap").unwrap());
         wrapper.args(["-c", "4", "-s"]).arg(format!("unix:{}", socket.display()));
         wrapper.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
         let wrapper = Program::with_socket(&mut wrapper, &socket);
-        let mut nginx = Command::new(find("nginx").unwrap());
+        let mut nginx = Command::new(find_program("nginx").unwrap());
         nginx.arg("-e").arg(root.join("error.log")).arg("-c").arg(configuration);
         let nginx = Program::serving(&mut nginx, plain);
         Self { plain, tls, certificate: certified.cert.pem(), _programs: [nginx, wrapper] }

@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod support;
+mod origin;
 
+use origin::{Origin, scenarios};
 use std::{fs, path::PathBuf, process::Command};
 use store::{
     Options, Store,
@@ -13,7 +14,7 @@ use store::{
         ssh::{Client, HostKey, limits::REKEY_BYTES},
     },
 };
-use support::{HostConnector, Origin, Program, find, free_port, run, scenarios};
+use support::{HostConnector, Program, find_program, free_port, run};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// sshd with one host key, which runs git for whoever has the key `user`.
@@ -45,7 +46,7 @@ impl Sshd {
         let configuration = origin.scratch.file("sshd_config", configuration);
         // sshd wants it when it is started by root; Debian makes it when the service starts.
         let _ = fs::create_dir_all("/run/sshd");
-        let mut command = Command::new(find("sshd").expect("sshd is installed"));
+        let mut command = Command::new(find_program("sshd").expect("sshd is installed"));
         command.arg("-D").arg("-f").arg(configuration).arg("-E").arg(directory.join("log"));
         Self { port, directory, _program: Program::serving(&mut command, port) }
     }
@@ -351,7 +352,7 @@ fn a_large_repository_is_cloned_and_changed_with_ever_new_keys() {
             edits.write("noise", noise.clone()).unwrap();
             Ok::<_, std::convert::Infallible>(edits)
         };
-        store.change(&support::author(), "Reverse\n", edit).await.unwrap();
+        store.change(&origin::author(), "Reverse\n", edit).await.unwrap();
         assert_eq!(origin.head(), store.head().unwrap().to_string());
     });
     origin.fsck();

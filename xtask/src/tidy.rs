@@ -32,7 +32,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
 ];
 
 /// Tools and tests, which end up in no image and may depend on anything.
-const UNBOUND: [&str; 6] = ["xtask", "conformance", "load", "peers", "xen-lab", "interop"];
+const UNBOUND: [&str; 7] = ["xtask", "conformance", "load", "peers", "support", "xen-lab", "interop"];
 
 /// Crates that may contain unsafe code.
 const UNSAFE: [&str; 3] = ["platform", "loader", "skerry-tender"];

@@ -1,10 +1,7 @@
 //! A service that keeps its own certificate, by each of the ways there are: from none to a renewed one, shown under running
 //! connections, and found again or issued again after a start with the same seed.
 
-use crate::{
-    lab::{HOST, Lab, SEED, openssl_certificate, openssl_is_content},
-    support::{HostConnector, run},
-};
+use crate::lab::{HOST, Lab, SEED, openssl_certificate, openssl_is_content};
 use acme::Published;
 use runtime::{
     certificate::{Arguments, Certificates, Issued, Keeper, Names, Seed, Way, Zone},
@@ -12,6 +9,7 @@ use runtime::{
     tls::{TlsConnector, Trust},
 };
 use std::{rc::Rc, time::Duration};
+use support::{HostConnector, run};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,

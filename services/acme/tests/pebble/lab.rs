@@ -1,6 +1,5 @@
 //! Knot DNS as a zone's primary, Pebble as the authority that validates there, and a server whose certificate OpenSSL looks at.
 
-use crate::support::{Authority, HostConnector, Program, Scratch, free_port};
 use acme::{primary::Primary, service::Issuer};
 use runtime::{
     certificate::Seed,
@@ -14,6 +13,7 @@ use std::{
     process::{Command, Stdio},
     time::Duration,
 };
+use support::{Authority, HostConnector, Program, Scratch, free_port};
 use tokio::{io::AsyncWriteExt, net::TcpListener};
 
 pub const HOST: &str = "www.example.org";

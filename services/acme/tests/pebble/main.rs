@@ -5,5 +5,3 @@
 mod keeper;
 mod lab;
 mod secondary;
-#[path = "../../../../runtime/tests/support/mod.rs"]
-mod support;

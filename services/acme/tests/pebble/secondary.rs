@@ -1,15 +1,13 @@
 //! From request to renewed certificate by the hidden secondary, on a server that then shows it to OpenSSL.
 
-use crate::{
-    lab::{HOST, KEY, Lab, SEED, VALID_SECONDS, openssl_is_content, serve},
-    support::{HostConnector, Program, free_port, run},
-};
+use crate::lab::{HOST, KEY, Lab, SEED, VALID_SECONDS, openssl_is_content, serve};
 use acme::{Published, primary::Primary};
 use runtime::{
     certificate::{Issued, Key, Seed, Zone},
     tls::{Identity, TlsAcceptor},
 };
 use std::{process::Command, time::Duration};
+use support::{HostConnector, Program, free_port, run};
 use tokio::time::sleep;
 
 /// The identity that is published for `key`, once it is.

@@ -1,4 +1,4 @@
-//! What the tests against git's own servers share: repositories on disk, git itself, the host's sockets.
+//! What the tests against git's own servers share: repositories on disk, and git itself.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 pub mod scenarios;
@@ -6,141 +6,14 @@ pub mod scenarios;
 use runtime::{connect::Connect, tls::Trust};
 use std::{
     fs,
-    future::Future,
-    io,
-    net::TcpListener,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
-    time::Duration,
+    process::{Command, Stdio},
 };
 use store::{
     Identity, Options, Store,
     remote::{Location, Remote},
 };
-use tokio::net::TcpStream;
-
-/// Connects over the host's sockets.
-#[derive(Clone)]
-pub struct HostConnector;
-
-impl Connect for HostConnector {
-    type Stream = TcpStream;
-
-    async fn connect(&self, host: &str, port: u16) -> io::Result<TcpStream> {
-        let failed = |error: io::Error| {
-            io::Error::new(error.kind(), format!("cannot connect to {host} port {port}: {error}"))
-        };
-        TcpStream::connect((host, port)).await.map_err(failed)
-    }
-}
-
-/// Runs a test on the one thread that a service has, for some minutes at most.
-#[track_caller]
-pub fn run(test: impl Future<Output = ()>) {
-    let executor = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let limit = Duration::from_secs(280);
-    let test = async { tokio::time::timeout(limit, test).await.expect("the test does not hang") };
-    tokio::task::LocalSet::new().block_on(&executor, test);
-}
-
-/// A port that was free a moment ago.
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// A directory for one test, gone with it.
-pub struct Scratch(PathBuf);
-
-impl Scratch {
-    pub fn new() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("skerry-store-{}-{number}", std::process::id()));
-        fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-
-    /// Writes a file and says where it is.
-    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
-        let path = self.0.join(name);
-        fs::write(&path, content).unwrap();
-        path
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// A program that is ended with the test.
-pub struct Program(Child);
-
-impl Program {
-    /// Starts a server and waits until it listens on `port`.
-    pub fn serving(command: &mut Command, port: u16) -> Self {
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let mut program = Self(child.unwrap_or_else(|error| panic!("{command:?}: {error}")));
-        for _ in 0..200 {
-            if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return program;
-            }
-            assert!(program.0.try_wait().unwrap().is_none(), "{command:?} ended");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        panic!("{command:?} does not listen");
-    }
-
-    /// Starts a server and waits until its socket is there.
-    pub fn with_socket(command: &mut Command, socket: &Path) -> Self {
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let program = Self(child.unwrap_or_else(|error| panic!("{command:?}: {error}")));
-        for _ in 0..200 {
-            if socket.exists() {
-                return program;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        panic!("{command:?} does not listen");
-    }
-
-    /// Ends it at once, with the processes that it has started.
-    pub fn kill(&mut self) {
-        let mut victims = vec![self.0.id()];
-        let mut next = 0;
-        while let Some(parent) = victims.get(next) {
-            let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
-            victims.extend(
-                children.unwrap_or_default().split_whitespace().filter_map(|id| id.parse::<u32>().ok()),
-            );
-            next += 1;
-        }
-        let victims: Vec<String> = victims.iter().map(u32::to_string).collect();
-        let _ = Command::new("kill").arg("-9").args(&victims).stderr(Stdio::null()).status();
-        let _ = self.0.wait();
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-/// Where a program is; servers lie where ordinary users do not look.
-pub fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var("PATH").unwrap_or_default();
-    path.split(':')
-        .chain(["/usr/sbin", "/usr/local/sbin"])
-        .map(|directory| Path::new(directory).join(program))
-        .find(|path| path.exists())
-}
+use support::{HostConnector, Program, Scratch, free_port};
 
 /// git, with no configuration but what is here.
 pub fn git(directory: &Path) -> Command {
