@@ -27,6 +27,29 @@ pub struct Offload {
     pub segment: Option<Segmentation>,
 }
 
+impl Offload {
+    /// The same for a host: `struct virtio_net_hdr` without a number of buffers (VIRTIO 1.2 §5.1.6).
+    #[allow(dead_code, reason = "not every back end has a host that knows it")]
+    pub(crate) fn header(self) -> [u8; 10] {
+        /// VIRTIO_NET_HDR_F_NEEDS_CSUM, VIRTIO_NET_HDR_GSO_TCPV4 and _TCPV6.
+        const NEEDS_CHECKSUM: u8 = 1;
+        const SEGMENT_TCP4: u8 = 1;
+        const SEGMENT_TCP6: u8 = 4;
+        let mut header = [0; 10];
+        if let Some(checksum) = self.checksum {
+            header[0] = NEEDS_CHECKSUM;
+            header[6..8].copy_from_slice(&checksum.start.to_le_bytes());
+            header[8..10].copy_from_slice(&checksum.offset.to_le_bytes());
+        }
+        if let Some(segment) = self.segment {
+            header[1] = if segment.ipv6 { SEGMENT_TCP6 } else { SEGMENT_TCP4 };
+            header[2..4].copy_from_slice(&segment.headers.to_le_bytes());
+            header[4..6].copy_from_slice(&segment.size.to_le_bytes());
+        }
+        header
+    }
+}
+
 /// A checksum field that holds the sum of the pseudo header: the interface adds everything from `start` to the frame's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartialChecksum {

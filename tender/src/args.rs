@@ -31,6 +31,7 @@ usage: skerry-tender [OPTIONS] [--] IMAGE [GUEST ARGUMENTS]
                                    10.0.2.2 is this host's own 127.0.0.1, 10.0.2.3 its name server
   --no-ring                        offer the guest no ring for its networks, where one system call (spt) or exit (hvt)
                                    moves many frames
+  --no-offload                     have the guest compute checksums and cut segments itself on TAPs, as any other tender has
   --help, --version                print this, or the version, and exit
 
 Exit status: the guest's; 64 where this command line is wrong; 1 where the image, a device or this host is not as
@@ -67,6 +68,8 @@ pub struct Options {
     pub outbound: bool,
     /// Offer the guest a ring for its networks, if this host can.
     pub ring: bool,
+    /// Let this host complete checksums and cut segments for the guest where it can.
+    pub offload: bool,
     /// The image's file.
     pub image: OsString,
     /// The guest's arguments.
@@ -106,6 +109,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, F
         published: Vec::new(),
         outbound: false,
         ring: true,
+        offload: true,
         image: OsString::new(),
         guest: Vec::new(),
     };
@@ -117,6 +121,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, F
             b"--help" => return Ok(Command::Help),
             b"--version" => return Ok(Command::Version),
             b"--no-ring" => options.ring = false,
+            b"--no-offload" => options.offload = false,
             b"--outbound" => options.outbound = true,
             // The contract also writes the value as an argument of its own.
             b"--publish" => {

@@ -4,19 +4,31 @@ use std::fs::OpenOptions;
 use std::io::{Seek, SeekFrom};
 use std::os::fd::IntoRawFd;
 
+use solo5_sys::skerry::NetworkOffload;
+
 use crate::args::Options;
 use crate::failure::Failure;
 use crate::limits::{BLOCK_SIZE_MIN, USER_MTU};
 use crate::manifest::{Attachment, Device, Kind, Manifest};
 use crate::network;
 
-/// Attaches every device of `manifest`. `user_network` is the descriptor of the user-mode network, if there is one.
+/// Attaches every device of `manifest`. `user_network` is the descriptor of the user-mode network, if there is one. Says on which
+/// interfaces frames have headers: with `offload` on the TAPs that are opened here.
 ///
 /// The descriptors stay open as long as the process lives.
-pub fn attach(options: &Options, manifest: &mut Manifest, user_network: Option<i32>) -> Result<(), Failure> {
+pub fn attach(
+    options: &Options,
+    manifest: &mut Manifest,
+    user_network: Option<i32>,
+    offload: bool,
+) -> Result<NetworkOffload, Failure> {
     check_declared(options, manifest)?;
+    let mut with_header = Vec::new();
     for (name, interface) in &options.nets {
-        let attached = network::attach(name, interface)?;
+        let attached = network::attach(name, interface, offload)?;
+        if attached.header {
+            with_header.push(attached.fd);
+        }
         let device = declared(manifest, name, Kind::Net)?;
         device.attachment =
             Some(Attachment::Net { fd: attached.fd, mac: mac(options, name), mtu: attached.mtu });
@@ -32,8 +44,16 @@ pub fn attach(options: &Options, manifest: &mut Manifest, user_network: Option<i
     }
     match manifest.devices.iter().find(|device| device.attachment.is_none()) {
         Some(device) => Err(missing(device)),
-        None => Ok(()),
+        None => Ok(NetworkOffload { interfaces: handles(manifest, &with_header) }),
     }
+}
+
+/// A bit for the handle of each interface that is attached to one of `descriptors`.
+fn handles(manifest: &Manifest, descriptors: &[i32]) -> u64 {
+    let among = |attachment| matches!(attachment, Attachment::Net { fd, .. } if descriptors.contains(&fd));
+    let handles =
+        manifest.attachments().filter(|&(_, attachment)| among(attachment)).map(|(handle, _)| handle);
+    handles.filter(|&handle| handle < 64).fold(0, |bits, handle| bits | 1 << handle)
 }
 
 /// Finds fault with the options before anything is opened: devices that the image does not declare, and `--publish`

@@ -38,10 +38,12 @@ fn run(options: &Options) -> Result<Infallible, Failure> {
         true => Some(network::user::start(&options.published, options.outbound)?),
         false => None,
     };
-    devices::attach(options, &mut manifest, user_network)?;
+    let offload = options.offload && image.target == Target::Spt && image.network_offload.is_some();
+    let offload = devices::attach(options, &mut manifest, user_network, offload)?;
     match image.target {
         Target::Spt => {
-            let guest = spt::Guest::prepare(&image, &manifest, options.memory, &command_line, options.ring)?;
+            let guest =
+                spt::Guest::prepare(&image, &manifest, options.memory, &command_line, options.ring, offload)?;
             drop(image);
             drop(file);
             guest.run()

@@ -17,6 +17,9 @@ pub const BAKED_NOTE_TYPE: u32 = 2;
 /// Type of [`NetworkRingNote`].
 pub const NETWORK_RING_NOTE_TYPE: u32 = 3;
 
+/// Type of [`NetworkOffloadNote`].
+pub const NETWORK_OFFLOAD_NOTE_TYPE: u32 = 4;
+
 /// Where the image keeps its one thread control block (x86_64 TLS variant II: `%fs:0` holds its own address).
 ///
 /// A tender that sets `fs` from it before it enters the guest need not allow `arch_prctl`.
@@ -73,6 +76,34 @@ pub struct NetworkRing {
     pub completions: u64,
 }
 
+/// Where an spt image would have a [`NetworkOffload`] written before it is entered. Without a tender that does, it stays zero.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct NetworkOffloadNote {
+    /// Name "Skerry", type [`NETWORK_OFFLOAD_NOTE_TYPE`].
+    pub header: NoteHeader,
+    /// Zero.
+    pub padding: u32,
+    /// Address of a [`NetworkOffload`] in writable memory of the image.
+    pub address: u64,
+}
+
+/// Interfaces on which each frame is preceded by [`OFFLOAD_HEADER_SIZE`] bytes that say what is still to be done with it, both
+/// ways and by whatever way frames are moved.
+///
+/// The header is `struct virtio_net_hdr` without a number of buffers (VIRTIO 1.2 §5.1.6), little-endian. The host completes
+/// checksums and cuts TCP over IPv4 and IPv6 into segments for the guest; what it hands to the guest is complete, no larger than
+/// the MTU, and may be vouched for by VIRTIO_NET_HDR_F_DATA_VALID.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NetworkOffload {
+    /// Bit `n` is set for the interface whose handle is `n`.
+    pub interfaces: u64,
+}
+
+/// Bytes of header before each frame; see [`NetworkOffload`].
+pub const OFFLOAD_HEADER_SIZE: usize = 10;
+
 /// What was baked into the image after linking; lies in memory, all zero where nothing was.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -93,3 +124,4 @@ const _: () = assert!(size_of::<ThreadPointerNote>() == 32);
 const _: () = assert!(size_of::<BakedNote>() == 72);
 const _: () = assert!(size_of::<NetworkRingNote>() == 32);
 const _: () = assert!(size_of::<NetworkRing>() == 56);
+const _: () = assert!(size_of::<NetworkOffloadNote>() == 32);

@@ -5,6 +5,7 @@ mod boot;
 mod clock;
 mod console;
 mod net;
+mod offload;
 mod ring;
 mod wait;
 

@@ -48,6 +48,8 @@ pub enum ElfError {
     ThreadPointer(u64),
     /// The place for the network ring is not an aligned address of writable memory.
     NetworkRing(u64),
+    /// The same of what is to say of interfaces what the host does for them.
+    NetworkOffload(u64),
     /// The manifest is invalid.
     Manifest(ManifestError),
     /// The image needs more memory than the guest has.
@@ -108,6 +110,12 @@ impl fmt::Display for ElfError {
             }
             Self::ThreadPointer(address) => {
                 write!(formatter, "the thread pointer {address:#x} is not an aligned address of the image")
+            }
+            Self::NetworkOffload(address) => {
+                write!(
+                    formatter,
+                    "the network offload {address:#x} is not an aligned address of writable memory"
+                )
             }
             Self::NetworkRing(address) => {
                 write!(

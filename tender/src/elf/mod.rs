@@ -20,7 +20,7 @@ use elf::endian::LittleEndian;
 use elf::file::{Class, FileHeader};
 use elf::segment::{ProgramHeader, SegmentTable};
 use solo5_sys::elf::{GUEST_MIN_BASE, Target};
-use solo5_sys::skerry::NetworkRing;
+use solo5_sys::skerry::{NetworkOffload, NetworkRing};
 
 use crate::limits::{PAGE_SIZE, PROGRAM_HEADERS_MAX};
 use crate::manifest::Manifest;
@@ -70,6 +70,8 @@ pub struct Image<'a> {
     pub thread_pointer: Option<u64>,
     /// Where it wants a [`NetworkRing`] written, if it carries our note.
     pub network_ring: Option<u64>,
+    /// Where it wants a [`NetworkOffload`] written, if it carries our note.
+    pub network_offload: Option<u64>,
 }
 
 impl<'a> Image<'a> {
@@ -101,12 +103,17 @@ impl<'a> Image<'a> {
             return Err(ElfError::ThreadPointer(address));
         }
         if let Some(address) = notes.network_ring
-            && (address % 8 != 0 || !segments.iter().any(|segment| segment.holds_network_ring(address)))
+            && !holds::<NetworkRing>(&segments, address)
         {
             return Err(ElfError::NetworkRing(address));
         }
-        let Notes { thread_pointer, network_ring, .. } = notes;
-        Ok(Self { target, entry, segments, end, manifest, thread_pointer, network_ring })
+        if let Some(address) = notes.network_offload
+            && !holds::<NetworkOffload>(&segments, address)
+        {
+            return Err(ElfError::NetworkOffload(address));
+        }
+        let Notes { thread_pointer, network_ring, network_offload, .. } = notes;
+        Ok(Self { target, entry, segments, end, manifest, thread_pointer, network_ring, network_offload })
     }
 
     /// Checks that `memory` bytes of guest memory, counted from address 0, hold the image.
@@ -123,10 +130,15 @@ impl Segment<'_> {
         (self.address..self.address.saturating_add(self.memory_size)).contains(&address)
     }
 
-    fn holds_network_ring(&self, address: u64) -> bool {
-        let last = address.saturating_add(size_of::<NetworkRing>() as u64 - 1);
+    fn holds(&self, address: u64, size: usize) -> bool {
+        let last = address.saturating_add(size as u64 - 1);
         self.protection.write && self.contains(address) && self.contains(last)
     }
+}
+
+/// Whether `address` is that of a `T` in writable memory.
+fn holds<T>(segments: &[Segment<'_>], address: u64) -> bool {
+    address.is_multiple_of(8) && segments.iter().any(|segment| segment.holds(address, size_of::<T>()))
 }
 
 fn file_header(file: &[u8]) -> Result<FileHeader<LittleEndian>, ElfError> {
@@ -228,7 +240,7 @@ fn slice(file: &[u8], offset: u64, size: u64) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
-    use solo5_sys::skerry::NETWORK_RING_NOTE_TYPE;
+    use solo5_sys::skerry::{NETWORK_OFFLOAD_NOTE_TYPE, NETWORK_RING_NOTE_TYPE};
 
     use super::sample::{DATA, ELF_HEADER_SIZE, ENTRY, PROGRAM_HEADER_SIZE, PROGRAM_HEADERS};
     use super::*;
@@ -403,16 +415,22 @@ mod tests {
         }
     }
     #[test]
-    fn the_network_ring_has_a_place_of_its_own_size_in_writable_memory() {
+    fn what_the_tender_writes_has_a_place_of_its_own_size_in_writable_memory() {
+        check_place(NETWORK_RING_NOTE_TYPE, size_of::<NetworkRing>(), ElfError::NetworkRing);
+        check_place(NETWORK_OFFLOAD_NOTE_TYPE, size_of::<NetworkOffload>(), ElfError::NetworkOffload);
+    }
+
+    #[track_caller]
+    fn check_place(note_type: u32, size: usize, error: impl Fn(u64) -> ElfError) {
         let file = sample();
         let note = file.windows(7).position(|window| window == b"Skerry\0").expect("the note is there");
-        let note_type = (note - 4, &NETWORK_RING_NOTE_TYPE.to_le_bytes()[..]);
-        let last = DATA + PAGE_SIZE - size_of::<NetworkRing>() as u64;
+        let note_type = (note - 4, &note_type.to_le_bytes()[..]);
+        let last = DATA + PAGE_SIZE - size as u64;
         for address in [DATA, last] {
             accept(&[note_type, (note + 12, &word(address))]);
         }
         for address in [0, ENTRY, DATA - PAGE_SIZE, DATA + 4, last + 8, DATA + PAGE_SIZE, u64::MAX - 7] {
-            refuse(&[note_type, (note + 12, &word(address))], ElfError::NetworkRing(address));
+            refuse(&[note_type, (note + 12, &word(address))], error(address));
         }
     }
 }

@@ -4,7 +4,7 @@
 //! note that is ours to read must have the size of its type and come once.
 
 use solo5_sys::elf::{ABI_VERSION, ABI1_NOTE_TYPE, MFT1_NOTE_TYPE, Target};
-use solo5_sys::skerry::{NETWORK_RING_NOTE_TYPE, THREAD_POINTER_NOTE_TYPE};
+use solo5_sys::skerry::{NETWORK_OFFLOAD_NOTE_TYPE, NETWORK_RING_NOTE_TYPE, THREAD_POINTER_NOTE_TYPE};
 
 use super::ElfError;
 use crate::manifest::Manifest;
@@ -19,6 +19,8 @@ pub(super) struct Notes {
     pub thread_pointer: Option<u64>,
     /// From our note of that name.
     pub network_ring: Option<u64>,
+    /// From our note of that name.
+    pub network_offload: Option<u64>,
 }
 
 impl Notes {
@@ -57,6 +59,9 @@ impl Notes {
             }
             (b"Skerry\0", NETWORK_RING_NOTE_TYPE) => {
                 set_once(&mut self.network_ring, note.address().ok_or_else(size_error)?, "network ring")
+            }
+            (b"Skerry\0", NETWORK_OFFLOAD_NOTE_TYPE) => {
+                set_once(&mut self.network_offload, note.address().ok_or_else(size_error)?, "network offload")
             }
             _ => Ok(()),
         }
@@ -168,7 +173,7 @@ mod tests {
         check(&[&note(OWNER, ABI1_NOTE_TYPE, &[0; 20])], Err(ElfError::NoteSize(0)));
         check(&[&note(OWNER, MFT1_NOTE_TYPE, &[0; 3])], Err(ElfError::NoteSize(0)));
         check(&[&note(OWNER, MFT1_NOTE_TYPE, &[0; 4 + 8 + 65 * 104])], Err(ElfError::NoteSize(0)));
-        for note_type in [THREAD_POINTER_NOTE_TYPE, NETWORK_RING_NOTE_TYPE] {
+        for note_type in [THREAD_POINTER_NOTE_TYPE, NETWORK_RING_NOTE_TYPE, NETWORK_OFFLOAD_NOTE_TYPE] {
             check(&[&note(b"Skerry\0", note_type, &[0; 11])], Err(ElfError::NoteSize(0)));
         }
     }

@@ -16,16 +16,18 @@ pub struct Attached {
     pub fd: i32,
     /// Largest frame without its Ethernet header, bytes.
     pub mtu: u16,
+    /// Whether each frame has a header that says what is still to be done with it.
+    pub header: bool,
 }
 
-/// Attaches network `name`.
-pub fn attach(name: &str, interface: &Interface) -> Result<Attached, Failure> {
+/// Attaches network `name`; with headers if `offload` and it is a TAP that is opened here.
+pub fn attach(name: &str, interface: &Interface, offload: bool) -> Result<Attached, Failure> {
     let (fd, mtu) = match interface {
-        Interface::Tap(tap) => tap::open(tap)?,
+        Interface::Tap(tap) => tap::open(tap, offload)?,
         Interface::Descriptor(fd) => tap::adopt(*fd)
             .map_err(|error| Failure::general(format!("network '{name}': descriptor @{fd}: {error}")))?,
     };
-    Ok(Attached { fd, mtu })
+    Ok(Attached { fd, mtu, header: offload && matches!(interface, Interface::Tap(_)) })
 }
 
 /// A random hardware address, locally administered and not a group's.

@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{SocketType, sockopt};
+use solo5_sys::skerry::OFFLOAD_HEADER_SIZE;
 
 use crate::failure::Failure;
 use crate::limits::{INTERFACE_NAME_SIZE, TAP_BUSY_PATIENCE, USER_MTU};
 
-/// Attaches the TAP interface `name`: its descriptor, non-blocking, and its MTU.
-pub fn open(name: &str) -> Result<(RawFd, u16), Failure> {
+/// Attaches the TAP interface `name`: its descriptor, non-blocking, and its MTU. With `header`, each frame has one before it.
+pub fn open(name: &str, header: bool) -> Result<(RawFd, u16), Failure> {
     let failure = |what: String| Failure::general(format!("network interface {name}: {what}"));
     let control = control_socket().map_err(|error| failure(error.to_string()))?;
     let flags = match flags(&control, name) {
@@ -36,7 +37,7 @@ pub fn open(name: &str) -> Result<(RawFd, u16), Failure> {
                     "/dev/net/tun cannot be opened: {error}; let your user open it, or use --publish, which needs no rights"
                 ))
             })?;
-    attach_when_free(&tun, name).map_err(|error| {
+    attach_when_free(&tun, name, header).map_err(|error| {
         let advice = match error.raw_os_error() {
             Some(libc::EPERM) => "; let your user own it: ip tuntap add NAME mode tap user USER",
             Some(libc::EBUSY) => "; another process has it",
@@ -45,6 +46,7 @@ pub fn open(name: &str) -> Result<(RawFd, u16), Failure> {
         failure(format!("cannot be attached: {error}{advice}"))
     })?;
     let mtu = mtu(&control, name).map_err(|error| failure(format!("no MTU: {error}")))?;
+    take_whole_frames(&tun, header).map_err(|error| failure(format!("cannot be set up: {error}")))?;
     disable_offloads(&control, name);
     Ok((tun.into_raw_fd(), mtu))
 }
@@ -131,9 +133,10 @@ fn mtu(control: &OwnedFd, name: &str) -> io::Result<u16> {
     Request::new(name).mtu_of(control)
 }
 
-fn attach(tun: &OwnedFd, name: &str) -> io::Result<()> {
+fn attach(tun: &OwnedFd, name: &str, header: bool) -> io::Result<()> {
     let mut request = Request::new(name);
-    request.value.flags = (libc::IFF_TAP | libc::IFF_NO_PI) as libc::c_short;
+    let header = if header { libc::IFF_VNET_HDR } else { 0 };
+    request.value.flags = (libc::IFF_TAP | libc::IFF_NO_PI | header) as libc::c_short;
     // SAFETY: TUNSETIFF reads the whole request and writes its name.
     check(unsafe { libc::ioctl(tun.as_raw_fd(), libc::TUNSETIFF, &raw mut request) })?;
     Ok(())
@@ -141,16 +144,29 @@ fn attach(tun: &OwnedFd, name: &str) -> io::Result<()> {
 
 /// The kernel takes a ring apart some 40 ms after its process has ended, and only then lets go of the ring's interface: whoever
 /// restarts a guest at once waits for that.
-fn attach_when_free(tun: &OwnedFd, name: &str) -> io::Result<()> {
+fn attach_when_free(tun: &OwnedFd, name: &str, header: bool) -> io::Result<()> {
     let end = Instant::now() + TAP_BUSY_PATIENCE;
     loop {
-        match attach(tun, name) {
+        match attach(tun, name, header) {
             Err(error) if error.raw_os_error() == Some(libc::EBUSY) && Instant::now() < end => {
                 std::thread::sleep(Duration::from_millis(1));
             }
             other => return other,
         }
     }
+}
+
+/// Has the host hand out frames that are complete and no larger than the MTU, whoever had the interface before; what it takes
+/// from the guest does not depend on it. The interface outlives the guest, and the next one may know nothing of headers.
+fn take_whole_frames(tun: &OwnedFd, header: bool) -> io::Result<()> {
+    // SAFETY: TUNSETOFFLOAD takes a number of features, no pointer.
+    check(unsafe { libc::ioctl(tun.as_raw_fd(), libc::TUNSETOFFLOAD, 0) })?;
+    if header {
+        let size = OFFLOAD_HEADER_SIZE as libc::c_int;
+        // SAFETY: TUNSETVNETHDRSZ reads an integer, which outlives the call.
+        check(unsafe { libc::ioctl(tun.as_raw_fd(), libc::TUNSETVNETHDRSZ, &raw const size) })?;
+    }
+    Ok(())
 }
 
 /// Best effort: without the right to do so, the interface's owner has to.

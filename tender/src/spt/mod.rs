@@ -17,7 +17,7 @@ use std::io;
 
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect};
 use seccompiler::BpfProgram;
-use solo5_sys::skerry::NetworkRing;
+use solo5_sys::skerry::{NetworkOffload, NetworkRing};
 use solo5_sys::spt::{BOOT_INFO_BASE, BootInfo, HOST_MEM_BASE};
 
 use crate::boot::{self, WaitSet};
@@ -37,13 +37,15 @@ pub struct Guest {
 
 impl Guest {
     /// Loads `image` with the attached devices of `manifest` into `memory` bytes, and gives up what it does not need. If
-    /// `wants_ring`, it is offered a network ring where the host's kernel has one.
+    /// `wants_ring`, it is offered a network ring where the host's kernel has one. `offload` says on which interfaces frames
+    /// have headers.
     pub fn prepare(
         image: &Image<'_>,
         manifest: &Manifest,
         memory: u64,
         command_line: &[u8],
         wants_ring: bool,
+        offload: NetworkOffload,
     ) -> Result<Self, Failure> {
         boot::check_personality()?;
         map_memory(memory)?;
@@ -52,6 +54,10 @@ impl Guest {
             load(segment)?;
         }
         write_boot_info(image, manifest, memory, command_line, wait_set);
+        if let Some(place) = image.network_offload {
+            // SAFETY: the loader checked that `place` is aligned, with room for it inside a writable segment, which is loaded.
+            unsafe { (place as *mut NetworkOffload).write(offload) };
+        }
         let ring =
             image.network_ring.filter(|_| wants_ring).and_then(|place| hand_over_ring(place, manifest));
         let policy =

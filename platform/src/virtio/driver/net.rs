@@ -64,10 +64,8 @@ const SHORT_HEADER: usize = 10;
 const NEEDS_CHECKSUM: u8 = 1;
 const VERIFIED: u8 = 2;
 
-/// Kinds of segmentation.
+/// No segmentation.
 const SEGMENT_NONE: u8 = 0;
-const SEGMENT_TCP4: u8 = 1;
-const SEGMENT_TCP6: u8 = 4;
 
 /// One direction.
 struct Queue {
@@ -217,7 +215,7 @@ impl Net {
     /// Sends one frame, of which the device does what `offload` says; false if the device cannot take it.
     pub fn transmit(&mut self, frame: &[u8], offload: Offload) -> Result<bool, Violation> {
         let mut header = [0; HEADER];
-        write_header(&mut header, offload);
+        header[..SHORT_HEADER].copy_from_slice(&offload.header());
         let header = &header[..self.header];
         let first = if self.header_apart { 0 } else { BUFFER - self.header };
         let needed = 1 + frame.len().saturating_sub(first).div_ceil(BUFFER);
@@ -375,20 +373,6 @@ fn mtu(transport: &mut dyn Transport, given: bool, merged: bool, header: usize) 
         return Err(Refusal::Configuration("MTU", mtu.into()));
     }
     Ok(mtu)
-}
-
-fn write_header(header: &mut [u8; HEADER], offload: Offload) {
-    let Offload { checksum, segment } = offload;
-    if let Some(checksum) = checksum {
-        header[0] = NEEDS_CHECKSUM;
-        header[6..8].copy_from_slice(&checksum.start.to_le_bytes());
-        header[8..10].copy_from_slice(&checksum.offset.to_le_bytes());
-    }
-    if let Some(segment) = segment {
-        header[1] = if segment.ipv6 { SEGMENT_TCP6 } else { SEGMENT_TCP4 };
-        header[2..4].copy_from_slice(&segment.headers.to_le_bytes());
-        header[4..6].copy_from_slice(&segment.size.to_le_bytes());
-    }
 }
 
 #[cfg(test)]
