@@ -5,7 +5,7 @@
 use crate::limits::HTTP_PATIENCE_SECONDS;
 use std::{
     future::Future,
-    io::{self, ErrorKind},
+    io::{self, ErrorKind, IoSlice},
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -65,6 +65,18 @@ impl AsyncWrite for Patient {
         octets: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.limited(context, |stream, context| stream.poll_write(context, octets))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.limited(context, |stream, context| stream.poll_write_vectored(context, pieces))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -57,11 +57,13 @@ pub const FREE_PART: usize = 8;
 /// Connections over HTTP and over HTTPS, each. More SYNs are dropped; peers repeat them. Memory is what really limits.
 pub const CONNECTIONS: usize = 20_000;
 
-/// Bytes that a peer may send ahead of what was read. A request's head seldom has more than 2 KiB.
-pub const RECEIVE_BYTES: usize = 4 * 1024;
+/// Bytes that a peer may send ahead of what was read, at most. A request's head seldom has more than the 2 KiB that fit a buffer
+/// before it grows.
+pub const RECEIVE_BYTES: usize = 16 * 1024;
 
-/// Bytes that may be written ahead of what a peer has acknowledged: what bounds a connection's speed over a long way.
-pub const SEND_BYTES: usize = 16 * 1024;
+/// Bytes that may be written ahead of what a peer has acknowledged, at most: what bounds a connection's speed over a long way. A
+/// connection has as many only while it is sent a large file.
+pub const SEND_BYTES: usize = 256 * 1024;
 
 /// Seconds between two looks at the remote, unless `--poll` says otherwise; and what that may say.
 pub const POLL_SECONDS: u64 = 60;
