@@ -28,6 +28,10 @@ pub struct Programs {
     generator: PathBuf,
     connections: PathBuf,
     first: PathBuf,
+    /// What a program can write to a TAP.
+    pub writer: PathBuf,
+    /// HTTP connections on which nothing is asked.
+    pub idlers: PathBuf,
 }
 
 /// What a load program printed: numbers by name.
@@ -103,6 +107,8 @@ impl Programs {
             generator: path("generator"),
             connections: path("connections"),
             first: path("first"),
+            writer: path("writer"),
+            idlers: path("idlers"),
         })
     }
 

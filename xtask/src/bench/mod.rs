@@ -1,6 +1,6 @@
 //! `cargo xtask bench dns`: every number that is promised about the DNS image, measured beside its peers;
 //! `cargo xtask bench linux-vm`: the image beside a Linux virtual machine ([`vm`]); `cargo xtask bench store`: clones of the git
-//! store beside git's ([`store`]).
+//! store beside git's ([`store`]); `cargo xtask bench web`: the web server beside nginx ([`web`]).
 //!
 //! ```text
 //!    CPU 0                                   CPU 1
@@ -38,6 +38,7 @@ mod start;
 mod store;
 mod table;
 mod vm;
+mod web;
 mod zones;
 
 use std::process::ExitCode;
@@ -68,6 +69,7 @@ const SUITES: &[Suite] = &[
     Suite { name: "dns", rounds: 9, rows: ROWS },
     Suite { name: "linux-vm", rounds: 5, rows: vm::ROWS },
     Suite { name: "store", rounds: 3, rows: store::ROWS },
+    Suite { name: "web", rounds: 3, rows: web::ROWS },
 ];
 
 /// The rows about the DNS image beside its peers.
@@ -92,7 +94,7 @@ struct Bench {
     promises: Promises,
 }
 
-/// `bench dns|linux-vm|store [--seconds N] [--rounds N] [--only ROW]...`; success when every promise that was measured holds.
+/// `bench dns|linux-vm|store|web [--seconds N] [--rounds N] [--only ROW]...`; success when every promise that was measured holds.
 pub fn run(arguments: Vec<String>) -> Result<ExitCode, Failure> {
     let options = match options::parse(arguments) {
         Ok(Some(options)) => options,
