@@ -34,6 +34,14 @@ pub fn run(arguments: Vec<String>) -> Result<ExitCode, Failure> {
     let artefacts = build()?;
     step("TLS and HTTP");
     peers("runtime", &["tls", "http"], &artefacts, &mut skipped)?;
+    if has_namespaces() {
+        peers("runtime", &["linux"], &artefacts, &mut skipped)?;
+    } else {
+        skipped.push(
+            "Linux over a TAP: needs network namespaces of a user's own, and /dev/net/tun for everybody"
+                .into(),
+        );
+    }
     step("certificates");
     peers("acme", &["pebble"], &artefacts, &mut skipped)?;
     peers("dns", &["signed", "signed_transfers", "encrypted"], &artefacts, &mut skipped)?;
@@ -214,6 +222,8 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
     ("git", "git", "git"),
     ("git", "ssh-keygen", "openssh-client"),
     ("git_daemon", "git", "git"),
+    ("linux", "ip", "iproute2"),
+    ("linux", "unshare", "util-linux"),
     ("signed_heads", "git", "git"),
     ("signed_heads", "ssh-keygen", "openssh-client"),
     ("killed", "git", "git"),
@@ -308,6 +318,13 @@ fn formats(skipped: &mut Vec<String>) -> Result<(), Failure> {
 
 fn own_path() -> Result<PathBuf, Failure> {
     std::env::current_exe().map_err(|error| format!("cannot tell where this program lies: {error}"))
+}
+
+/// Whether TAPs can be made in a namespace of our own.
+fn has_namespaces() -> bool {
+    let mut unshare = std::process::Command::new("unshare");
+    unshare.args(["--user", "--map-root-user", "--net", "ip", "tuntap", "add", "test", "mode", "tap"]);
+    unshare.stderr(std::process::Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
 /// Whether /dev/kvm is there and ours.

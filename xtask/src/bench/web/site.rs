@@ -13,9 +13,9 @@ use crate::bench::process::Process;
 pub const SMALL: &str = "small.html";
 /// Bytes of it.
 pub const SMALL_BYTES: usize = 1_024;
-/// A file that takes long.
-pub const LARGE: &str = "large.bin";
-/// Bytes of it.
+/// Files that take long, together 64 MiB: the store takes none larger than 32.
+pub const LARGE: [&str; 4] = ["large-0.bin", "large-1.bin", "large-2.bin", "large-3.bin"];
+/// Bytes of all of them.
 pub const LARGE_BYTES: usize = 64 << 20;
 
 /// Files, a certificate, and who hands out the repository.
@@ -34,9 +34,11 @@ impl Site {
         let describe = |error: std::io::Error| format!("{}: {error}", files.display());
         let _ = fs::remove_dir_all(&files);
         fs::create_dir_all(&files).map_err(describe)?;
-        fs::write(files.join(SMALL), noise(SMALL_BYTES)).map_err(describe)?;
+        fs::write(files.join(SMALL), noise(9, SMALL_BYTES)).map_err(describe)?;
         if has_large {
-            fs::write(files.join(LARGE), noise(LARGE_BYTES)).map_err(describe)?;
+            for (number, name) in LARGE.iter().enumerate() {
+                fs::write(files.join(name), noise(number, LARGE_BYTES / LARGE.len())).map_err(describe)?;
+            }
         }
         for arguments in [
             &["init", "--quiet", "--initial-branch=main", "."][..],
@@ -84,8 +86,8 @@ impl Site {
 }
 
 /// Bytes that do not compress.
-fn noise(length: usize) -> Vec<u8> {
-    let mut state = 1_u64;
+fn noise(seed: usize, length: usize) -> Vec<u8> {
+    let mut state = seed as u64;
     let mut next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 56) as u8
