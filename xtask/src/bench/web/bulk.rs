@@ -70,7 +70,9 @@ fn download(server: &Server) -> Result<(f64, Duration), Failure> {
         let mut curl = command_in(Lab::CLIENT, Some(CLIENT_CPU), "curl");
         curl.args(["--silent", "--show-error", "--fail", "--max-time", "60"]);
         curl.args(["--write-out", "%{size_download} %{time_total}\\n"]);
-        urls.iter().for_each(|url| drop(curl.args(["--output", "/dev/null", url])));
+        for url in &urls {
+            curl.args(["--output", "/dev/null", url]);
+        }
         let before = server.clocks();
         let output = curl.output().map_err(|error| format!("cannot start curl: {error}"))?;
         let used = server.clocks().since(before).server;
