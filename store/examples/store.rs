@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 
 const USAGE: &str =
     "usage: store clone|ls|log|cat PATH|put PATH|remove PATH --remote=URL#BRANCH [--depth=COMMITS|all]
-       [--ssh-key=…] [--ssh-host-key=…] [--tls-ca=…]";
+       [--ssh-key=…] [--ssh-host-key=…] [--tls-ca=…] [--allowed-signers=…] [--signing-key=…]";
 
 /// Connects over the host's sockets.
 #[derive(Clone)]
@@ -87,21 +87,23 @@ async fn run() -> Result<(), String> {
 }
 
 fn parse() -> Result<(Vec<String>, Arguments, Options), String> {
-    let (mut words, mut arguments, mut options) = (Vec::new(), Arguments::default(), Options::default());
-    options.create = true;
+    let (mut words, mut arguments, mut depth) = (Vec::new(), Arguments::default(), Some(1));
     for argument in std::env::args().skip(1) {
         match argument.strip_prefix("--").and_then(|option| option.split_once('=')) {
             Some(("remote", value)) => arguments.remote = Some(Secret::new(value)),
             Some(("ssh-key", value)) => arguments.ssh_key = Some(Secret::new(value)),
             Some(("ssh-host-key", value)) => arguments.ssh_host_key = Some(value.to_owned()),
             Some(("tls-ca", value)) => arguments.tls_ca = Some(value.to_owned()),
-            Some(("depth", "all")) => options.depth = None,
-            Some(("depth", value)) => options.depth = Some(value.parse().map_err(|_| USAGE)?),
+            Some(("allowed-signers", value)) => arguments.allowed_signers = Some(value.to_owned()),
+            Some(("signing-key", value)) => arguments.signing_key = Some(Secret::new(value)),
+            Some(("depth", "all")) => depth = None,
+            Some(("depth", value)) => depth = Some(value.parse().map_err(|_| USAGE)?),
             Some(_) => return Err(USAGE.to_owned()),
             None => words.push(argument),
         }
     }
-    Ok((words, arguments, options))
+    let options = arguments.options().map_err(|error| error.to_string())?;
+    Ok((words, arguments, Options { depth, create: true, ..options }))
 }
 
 fn list(store: &Store<HostConnector>) -> Result<(), String> {

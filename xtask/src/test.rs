@@ -47,7 +47,7 @@ pub fn run(arguments: Vec<String>) -> Result<ExitCode, Failure> {
     peers("dns", &["signed", "signed_transfers", "encrypted"], &artefacts, &mut skipped)?;
     peers("web", &["clients"], &artefacts, &mut skipped)?;
     step("git's servers");
-    let names = ["git", "git_daemon", "signed_heads", "killed", "smart_http", "ssh"];
+    let names = ["git", "git_daemon", "signed_heads", "command", "killed", "smart_http", "ssh"];
     peers("store", &names, &artefacts, &mut skipped)?;
     step("services and other people's programs");
     interop(&artefacts, &mut skipped)?;
@@ -226,6 +226,7 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
     ("linux", "unshare", "util-linux"),
     ("signed_heads", "git", "git"),
     ("signed_heads", "ssh-keygen", "openssh-client"),
+    ("command", "git", "git"),
     ("killed", "git", "git"),
     ("ssh", "git", "git"),
     ("ssh", "sshd", "openssh-server"),
