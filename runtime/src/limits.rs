@@ -251,6 +251,10 @@ pub const SYSLOG_QUEUE_MOST_KIB: usize = 16 * 1024;
 /// Bytes of messages that are written at once.
 pub const SYSLOG_BATCH_BYTES: usize = 16 * 1024;
 
+/// Seconds of silence after which a collector, and whoever is at the control port, is asked for a sign of life. Firewalls and
+/// our tender's user-mode network forget a connection that is silent for 30.
+pub const REPORTS_KEEP_ALIVE_SECONDS: u64 = 20;
+
 /// Seconds for which a message is kept at least after the collector's host has acknowledged it. A collector that has not read
 /// it by then is so far behind that it would lose messages anyway.
 pub const SYSLOG_KEPT_SECONDS: u64 = 5;
@@ -268,6 +272,10 @@ pub const MONITOR_PATIENCE_SECONDS: u64 = 5;
 pub const SCRAPE_REQUEST_BYTES: usize = 4 * 1024;
 /// See [`SCRAPE_REQUEST_BYTES`].
 pub const SCRAPE_SECONDS: u64 = 10;
+
+/// Seconds that such a client may take to close the connection after its answer. VictoriaMetrics leaves that to us, and comes
+/// again every second where it is told to.
+pub const SCRAPE_LINGER_SECONDS: u64 = 1;
 
 /// Clients at a time of the measurements, and of the control port.
 pub const MANAGEMENT_CONNECTIONS: usize = 8;

@@ -12,7 +12,7 @@ use super::scrape::Port;
 use crate::{
     Stop,
     configuration::{Argument, Configuration},
-    limits::{CONTROL_IDLE_SECONDS, CONTROL_LINE_BYTES, MANAGEMENT_CONNECTIONS},
+    limits::{CONTROL_IDLE_SECONDS, CONTROL_LINE_BYTES, MANAGEMENT_CONNECTIONS, REPORTS_KEEP_ALIVE_SECONDS},
     log, metrics,
     network::{Network, Refused, TcpListener, TcpOptions},
     tls::{Clients, Identity, TlsAcceptor, Trust},
@@ -73,6 +73,7 @@ fn start(network: &Network, port: u16, acceptor: TlsAcceptor) -> Result<(), Refu
     let options = TcpOptions {
         backlog: MANAGEMENT_CONNECTIONS,
         connections: MANAGEMENT_CONNECTIONS,
+        keep_alive: Some(Duration::from_secs(REPORTS_KEEP_ALIVE_SECONDS)),
         ..TcpOptions::default()
     };
     let listener = TcpListener::bind(network, port, options)?;

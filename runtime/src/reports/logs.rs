@@ -6,8 +6,8 @@ use crate::{
     configuration::{Argument, Configuration, FromConfiguration},
     connect::NetworkConnector,
     limits::{
-        SYSLOG_DATAGRAM_BYTES, SYSLOG_LEAST_BYTES, SYSLOG_MESSAGE_BYTES, SYSLOG_QUEUE_KIB,
-        SYSLOG_QUEUE_MOST_KIB, SYSLOG_STREAM_BYTES,
+        REPORTS_KEEP_ALIVE_SECONDS, SYSLOG_DATAGRAM_BYTES, SYSLOG_LEAST_BYTES, SYSLOG_MESSAGE_BYTES,
+        SYSLOG_QUEUE_KIB, SYSLOG_QUEUE_MOST_KIB, SYSLOG_STREAM_BYTES,
     },
     log::{self, Collector, Facility, Format, Logger, Origin, Outlet, Transport},
     network::{Network, TcpOptions, TcpStream},
@@ -143,7 +143,7 @@ fn connector(network: &Network) -> NetworkConnector {
     let options = TcpOptions {
         receive_buffer: 4 * 1024,
         send_buffer: 16 * 1024,
-        keep_alive: Some(Duration::from_secs(30)),
+        keep_alive: Some(Duration::from_secs(REPORTS_KEEP_ALIVE_SECONDS)),
         ..TcpOptions::default()
     };
     NetworkConnector::new(network, options)

@@ -5,7 +5,7 @@
 
 use crate::{
     configuration::{Argument, FromConfiguration},
-    limits::{MANAGEMENT_CONNECTIONS, SCRAPE_REQUEST_BYTES, SCRAPE_SECONDS},
+    limits::{MANAGEMENT_CONNECTIONS, SCRAPE_LINGER_SECONDS, SCRAPE_REQUEST_BYTES, SCRAPE_SECONDS},
     metrics::{self, openmetrics},
     network::{Network, Refused, TcpListener, TcpOptions},
 };
@@ -67,9 +67,12 @@ async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, names: &Names) 
     let response = respond(&request, names);
     stream.write_all(response.as_bytes()).await?;
     stream.shutdown().await?;
-    // Until the client has it all: whoever closes first resets what is on its way.
-    while stream.read(&mut [0; 256]).await? > 0 {}
-    Ok(())
+    // Until the client has it all and closes: what it still sends would have it all reset. Some take their time.
+    let linger = async {
+        while stream.read(&mut [0; 256]).await? > 0 {}
+        io::Result::Ok(())
+    };
+    timeout(Duration::from_secs(SCRAPE_LINGER_SECONDS), linger).await?
 }
 
 /// A request up to its empty line, or as much as may be read of it.

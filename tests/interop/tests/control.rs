@@ -20,7 +20,15 @@ fn word(directory: &Path, file: &str) -> String {
 /// What `openssl s_client` hears to these lines.
 fn say(directory: &Path, port: u16, client: Option<&str>, lines: &str) -> String {
     let mut openssl = Command::new("openssl");
-    openssl.args(["s_client", "-quiet", "-verify_return_error", "-verify_ip", "10.0.2.2", "-connect"]);
+    openssl.args([
+        "s_client",
+        "-quiet",
+        "-no_ign_eof",
+        "-verify_return_error",
+        "-verify_ip",
+        "10.0.2.2",
+        "-connect",
+    ]);
     openssl.arg(format!("127.0.0.1:{port}")).arg("-CAfile").arg(directory.join("ca.pem"));
     if let Some(client) = client {
         openssl.arg("-cert").arg(directory.join(format!("{client}.pem")));
