@@ -259,6 +259,9 @@ pub const REPORTS_KEEP_ALIVE_SECONDS: u64 = 20;
 /// it by then is so far behind that it would lose messages anyway.
 pub const SYSLOG_KEPT_SECONDS: u64 = 5;
 
+/// Milliseconds until it is looked whether a collector's host has acknowledged what was written, which makes room in the queue.
+pub const SYSLOG_LOOK_MS: u64 = 50;
+
 /// Seconds that a collector may take nothing until its connection is given up.
 pub const SYSLOG_PATIENCE_SECONDS: u64 = 60;
 

@@ -270,13 +270,13 @@ const INTEROP: [(&str, &str, &str); 14] = [
     ("dns_git", "openssl", "openssl"),
     ("dns_git", "sshd", "openssh-server"),
     ("dns_git", "ssh-keygen", "openssh-client"),
-    ("escaping", "rsyslogd", "rsyslog rsyslog-gnutls rsyslog-openssl"),
-    ("escaping", "influxd", "influxdb"),
+    ("logs", "rsyslogd", "rsyslog rsyslog-gnutls rsyslog-openssl"),
+    ("metrics", "influxd", "influxdb"),
     ("metrics", "victoria-metrics", "victoria-metrics"),
     ("metrics", "prometheus", "prometheus python3-prometheus-client"),
     ("metrics", "curl", "curl"),
     // It conflicts with rsyslog, so .ci/run unpacks it beside.
-    ("escaping", "syslog-ng", "syslog-ng-core (unpacked to /opt/syslog-ng)"),
+    ("logs", "syslog-ng", "syslog-ng-core (unpacked to /opt/syslog-ng)"),
 ];
 
 /// Whole images with other people's servers and clients.
@@ -290,11 +290,7 @@ fn interop(artefacts: &Artefacts, skipped: &mut Vec<String>) -> Result<(), Failu
         skipped.push(format!("interop: sudo apt-get install {}", missing.join(" ")));
         return Ok(());
     }
-    let mut test = cargo::cargo(&["test", "--package", "interop"]);
-    for name in ["dns_git", "escaping"] {
-        test.args(["--test", name]);
-    }
-    test.args(["--", "--ignored", "--test-threads=1"]);
+    let mut test = cargo::cargo(&["test", "--package", "interop", "--", "--ignored", "--test-threads=1"]);
     test.env("SKERRY_IMAGES", &artefacts.images).env("SKERRY_TENDER", &artefacts.tender);
     cargo::check(&mut test)
 }
@@ -323,7 +319,7 @@ fn own_path() -> Result<PathBuf, Failure> {
 
 /// Whether TAPs can be made in a namespace of our own.
 fn has_namespaces() -> bool {
-    let mut unshare = std::process::Command::new("unshare");
+    let mut unshare = Command::new("unshare");
     unshare.args(["--user", "--map-root-user", "--net", "ip", "tuntap", "add", "test", "mode", "tap"]);
     unshare.stderr(std::process::Stdio::null()).status().is_ok_and(|status| status.success())
 }

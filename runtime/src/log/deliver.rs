@@ -8,8 +8,8 @@ use super::{Collector, Format, Logger};
 use crate::{
     connect::Connect,
     limits::{
-        SYSLOG_BATCH_BYTES, SYSLOG_KEPT_SECONDS, SYSLOG_MESSAGE_BYTES, SYSLOG_PATIENCE_SECONDS,
-        SYSLOG_PAUSE_LEAST_MS, SYSLOG_PAUSE_MOST_MS,
+        SYSLOG_BATCH_BYTES, SYSLOG_KEPT_SECONDS, SYSLOG_LOOK_MS, SYSLOG_MESSAGE_BYTES,
+        SYSLOG_PATIENCE_SECONDS, SYSLOG_PAUSE_LEAST_MS, SYSLOG_PAUSE_MOST_MS,
     },
     network::{Network, TcpStream, UdpOptions, UdpSocket},
     resolver::Resolver,
@@ -136,6 +136,11 @@ struct Progress {
 }
 
 impl Progress {
+    /// Whether there is something that was written and not acknowledged.
+    fn is_waiting(&self) -> bool {
+        self.acknowledged < self.mark.1
+    }
+
     fn note(&mut self, logger: &Logger, stream: &impl Outlet) {
         logger.with_queue(|queue| {
             let (octets, position) = self.mark;
@@ -181,9 +186,15 @@ async fn deliver(logger: &Logger, stream: &mut impl Outlet) -> String {
         if !batch.is_empty() {
             continue;
         }
-        let keeps = logger.with_queue(|queue| queue.keeps()).unwrap_or(false);
-        // Without anything to look after there is no timer, and the image sleeps.
-        let look = async { if keeps { sleep(Duration::from_secs(1)).await } else { pending().await } };
+        logger.tell_losses();
+        let (keeps, has_next) =
+            logger.with_queue(|queue| (queue.keeps(), queue.has_next())).unwrap_or_default();
+        if has_next {
+            continue;
+        }
+        // Soon again while something is under way; and without anything to look after there is no timer: the image sleeps.
+        let pause = if progress.is_waiting() { SYSLOG_LOOK_MS } else { 1_000 };
+        let look = async { if keeps { sleep(Duration::from_millis(pause)).await } else { pending().await } };
         select! {
             read = stream.read(&mut unwanted) => match read {
                 Ok(0) => return "it has closed the connection".to_owned(),

@@ -166,6 +166,17 @@ impl Logger {
         self.state().outbox.as_mut().map(|outbox| act(&mut outbox.queue))
     }
 
+    /// Says what was lost, if there is room for it by now.
+    fn tell_losses(&self) {
+        let (wall, uptime) =
+            (platform::clock::wall(), platform::clock::monotonic().saturating_sub(self.boot));
+        let mut state = self.state();
+        let State { outbox, scratch, .. } = &mut *state;
+        if let Some(outbox) = outbox {
+            outbox.tell_losses(&mut scratch.line, wall, uptime);
+        }
+    }
+
     /// How messages are written.
     fn format(&self) -> Format {
         self.state().outbox.as_ref().map(|outbox| outbox.origin.format).unwrap_or_default()
@@ -213,27 +224,21 @@ impl State {
 impl Outbox {
     /// Takes a message, and numbers it. `scratch` is where it is put together.
     fn push(&mut self, scratch: &mut String, message: &Message<'_>) {
-        self.tell_losses(scratch, message);
+        self.tell_losses(scratch, message.wall, message.uptime);
         self.origin.write(scratch, &Message { number: self.number, ..*message });
         self.number += 1; // also of one that is lost, so that the gap shows
         self.queue.push(scratch.as_bytes());
     }
 
     /// Says what was lost, as soon as there is room for it. The console has it all.
-    fn tell_losses(&mut self, scratch: &mut String, message: &Message<'_>) {
+    fn tell_losses(&mut self, scratch: &mut String, wall: u64, uptime: u64) {
         let lost = self.queue.lost;
         if lost == self.told {
             return;
         }
         let text = format!("{} messages were lost: the queue was full", lost - self.told);
-        let told = Message {
-            level: log::Level::Warn,
-            target: module_path!(),
-            text: &text,
-            number: self.number,
-            ..*message
-        };
-        self.origin.write(scratch, &told);
+        let (level, target, number) = (log::Level::Warn, module_path!(), self.number);
+        self.origin.write(scratch, &Message { level, target, text: &text, wall, uptime, number });
         if self.queue.push(scratch.as_bytes()) {
             self.told = lost;
             self.number += 1;

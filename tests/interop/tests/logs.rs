@@ -170,14 +170,16 @@ fn a_full_queue_says_what_was_lost() {
     wait_for("the image has logged", || logged(&image) >= LINES);
     collector.start();
     wait_for("the first have arrived", || collector.lines().len() > 10);
+    sleep(Duration::from_secs(2)); // until they are known to have arrived, and make room
     cause_lines(&image, 1);
     let told = |line: &str| {
-        let words = line.split_once("|runtime::log: ").or_else(|| line.split_once("| runtime::log: "))?.1;
+        let words = line.split_once("runtime::log: ")?.1;
         words.strip_suffix(" messages were lost: the queue was full")?.parse::<usize>().ok()
     };
-    wait_for("losses are told", || collector.lines().iter().any(|line| told(line).is_some()));
-    wait_for("the last has arrived", || {
-        collector.lines().last().is_some_and(|line| line.contains("early eof"))
+    wait_for("losses are told, and the last line arrives", || {
+        let lines = collector.lines();
+        let at = lines.iter().position(|line| told(line).is_some());
+        at.is_some_and(|at| lines[at..].iter().any(|line| line.contains("early eof")))
     });
     let (lines, numbers) = (collector.lines(), collector.numbers());
     let lost: usize = lines.iter().filter_map(|line| told(line)).sum();
@@ -206,6 +208,6 @@ fn what_is_reported_goes_by_the_management_interface() {
             text.lines().find_map(|text| text.strip_prefix(&*line)).unwrap_or_else(|| panic!("{text}"));
         number.parse::<u64>().unwrap()
     };
-    assert!(sent("management") > 10, "{text}");
-    assert!(sent("service") < 10, "nothing but its announcements: {text}");
+    assert!(sent("management") > 5, "{text}");
+    assert!(sent("service") < 5, "nothing but its announcements: {text}");
 }

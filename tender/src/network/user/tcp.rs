@@ -339,6 +339,8 @@ fn new_socket() -> Socket<'static> {
     socket.set_nagle_enabled(false);
     socket.set_congestion_control(CongestionControl::Reno);
     socket.set_timeout(Some(TIMEOUT));
+    // A connection that is merely silent stays: the guest answers a sign of life, and only one that is gone does not.
+    socket.set_keep_alive(Some(TIMEOUT / 3));
     socket.set_ack_delay(None);
     socket
 }
