@@ -6,8 +6,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use runtime::network::{
-    Clock, Device, Endpoints, Fixed, Network, Received, Responder, Settings, Source, TcpListener, TcpOptions, TcpStream,
-    UdpOptions, UdpSocket, checksum::Sum,
+    Clock, Device, Endpoints, Fixed, Network, Received, Responder, Settings, Source, TcpListener, TcpOptions,
+    TcpStream, UdpOptions, UdpSocket, checksum::Sum,
 };
 use std::{
     cell::{Cell, RefCell},

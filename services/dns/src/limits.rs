@@ -124,6 +124,39 @@ pub const REPLAYS: usize = 16_384;
 /// longer over TCP; a slow push takes longer than either.
 pub const UPDATE_SECONDS: u64 = 60;
 
+/// Connections over QUIC at a time. More are refused; memory may be the limit before.
+pub const QUIC_CONNECTIONS: usize = 4096;
+
+/// Connections over QUIC whose handshake is under way, before whoever comes has to show first that it is reached at its address (RFC
+/// 9000 §8.1.2), which costs it a round trip.
+pub const QUIC_UNVALIDATED: usize = 32;
+
+/// Seconds that a handshake over QUIC may take. Longer: the connection is closed.
+pub const QUIC_HANDSHAKE_SECONDS: u64 = 10;
+
+/// Octets of memory that have to be free for another connection over QUIC.
+pub const QUIC_CONNECTION_OCTETS: usize = 64 * 1024;
+
+/// Streams of a connection over QUIC at a time, each with one message. The client waits with others.
+pub const QUIC_STREAMS: u32 = 100;
+
+/// Octets that a client may send ahead over QUIC, on a stream and in all: a whole message.
+pub const QUIC_STREAM_OCTETS: u32 = 2 + MESSAGE_OCTETS as u32;
+
+/// Octets of a client's messages that are not here yet as a whole, of one connection. With more it is closed.
+pub const QUIC_READING_OCTETS: usize = 2 * (2 + MESSAGE_OCTETS);
+
+/// Octets that are kept for a client until it acknowledges them. A larger answer waits for the client in between.
+pub const QUIC_WINDOW_OCTETS: u64 = 128 * 1024;
+
+/// Datagrams over QUIC that wait to be taken, or to be sent. More are lost, and sent again.
+pub const QUIC_QUEUE: usize = 64;
+/// See [`QUIC_QUEUE`].
+pub const QUIC_QUEUE_OCTETS: usize = 96 * 1024;
+
+/// Answers to datagrams of no connection over QUIC (Retry, version negotiation, refusals) that wait to be sent. More are lost.
+pub const QUIC_RESPONSES: usize = 64;
+
 /// Updates and notifications over UDP that wait for a task. More are dropped, and the client sends them again.
 pub const LATE_DATAGRAMS: usize = 64;
 

@@ -2,10 +2,15 @@
 
 use crate::cookies::{CLIENT_OCTETS, SERVER_OCTETS};
 use crate::message::Writer;
+use crate::packet::Packet;
 use crate::query::Edns;
+use crate::types::RecordType;
 
 /// Octets of an OPT record without options.
 const OPT_OCTETS: usize = 11;
+
+/// The code of the TCP keepalive option.
+const KEEPALIVE: u16 = 11;
 
 /// Octets of the TCP keepalive option (RFC 7828 §3.1).
 const KEEPALIVE_OCTETS: usize = 6;
@@ -40,6 +45,33 @@ pub enum ExtendedError {
     InvalidData = 24,
 }
 
+/// Whether a message speaks of keeping a TCP connection, which it must not where another protocol does that (RFC 9250 §5.5.2).
+pub fn has_keepalive(message: &[u8]) -> bool {
+    option_codes(message).is_some_and(|codes| codes.contains(&KEEPALIVE))
+}
+
+/// The codes of the options in the OPT record, if there is one.
+fn option_codes(message: &[u8]) -> Option<Vec<u16>> {
+    let mut packet = Packet::new(message).ok()?;
+    for _ in 0..packet.count(0) {
+        packet.question().ok()?;
+    }
+    for _ in 0..packet.count(1) + packet.count(2) + packet.count(3) {
+        let start = packet.position();
+        if packet.skip_record().ok()? != RecordType::OPT {
+            continue;
+        }
+        // Its owner is the root: one octet, and ten until its data.
+        let (mut rest, mut codes) = (message.get(start + 11..packet.position())?, Vec::new());
+        while let Some(([c1, c0, l1, l0], data)) = rest.split_first_chunk() {
+            codes.push(u16::from_be_bytes([*c1, *c0]));
+            rest = data.get(usize::from(u16::from_be_bytes([*l1, *l0]))..)?;
+        }
+        return Some(codes);
+    }
+    None
+}
+
 /// Octets to be kept back for the record. Not for the error: a refusal has nothing else.
 pub fn octets(keepalive: bool, cookie: bool) -> usize {
     OPT_OCTETS + if keepalive { KEEPALIVE_OCTETS } else { 0 } + if cookie { COOKIE_OCTETS } else { 0 }
@@ -61,7 +93,7 @@ pub fn put(writer: &mut Writer<'_>, edns: Edns, udp_octets: u16, options: Option
         writer.put(&server)?;
     }
     if let Some([t1, t0]) = options.keepalive_100ms.map(u16::to_be_bytes) {
-        writer.put(&[0, 11, 0, 2, t1, t0])?;
+        writer.put(&[0, KEEPALIVE as u8, 0, 2, t1, t0])?;
     }
     if let Some(error) = options.error {
         writer.put(&[0, 15, 0, 2, 0, error as u8])?;

@@ -67,7 +67,7 @@ pub async fn answer_message(server: &Rc<RefCell<Server>>, peer: IpAddr, query: &
 
 /// The answer to one message, behind its length. `None` where somebody else has to give it. What deserves none ends the
 /// connection.
-fn answer(server: &mut Server, peer: IpAddr, query: &[u8]) -> std::io::Result<Option<Vec<u8>>> {
+pub(super) fn answer(server: &mut Server, peer: IpAddr, query: &[u8]) -> std::io::Result<Option<Vec<u8>>> {
     let Server { authority, scratch, .. } = server;
     scratch[..query.len()].copy_from_slice(query);
     let length = match authority.handle(client(peer), Transport::Tcp, scratch, query.len()) {
@@ -84,7 +84,7 @@ fn answer(server: &mut Server, peer: IpAddr, query: &[u8]) -> std::io::Result<Op
 /// Sends all messages of a transfer, each signed if the request was.
 async fn transfer(
     stream: &mut (impl AsyncWrite + Unpin),
-    server: &RefCell<Server>,
+    server: &Rc<RefCell<Server>>,
     mut outgoing: Outgoing,
     mut session: Option<Session>,
 ) -> std::io::Result<()> {
@@ -106,21 +106,22 @@ async fn transfer(
 }
 
 /// One transfer more, as long as it lives.
-struct Counted<'s>(&'s RefCell<Server>);
+pub(super) struct Counted(Rc<RefCell<Server>>);
 
-impl<'s> Counted<'s> {
-    fn new(server: &'s RefCell<Server>) -> Counted<'s> {
+impl Counted {
+    pub fn new(server: &Rc<RefCell<Server>>) -> Counted {
         server.borrow_mut().transfers += 1;
-        Counted(server)
+        Counted(server.clone())
     }
 }
 
-impl Drop for Counted<'_> {
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.borrow_mut().transfers -= 1;
     }
 }
 
-fn prefixed(message: &[u8]) -> Vec<u8> {
+/// A message behind its length.
+pub(super) fn prefixed(message: &[u8]) -> Vec<u8> {
     [&(message.len() as u16).to_be_bytes()[..], message].concat()
 }

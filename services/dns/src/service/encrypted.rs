@@ -40,12 +40,19 @@ const MEDIA_TYPE: &str = "application/dns-message";
 #[derive(Default)]
 pub struct Encrypted {
     acceptors: Option<(TlsAcceptor, TlsAcceptor)>,
+    /// Over QUIC, if that is wanted.
+    over_quic: Option<TlsAcceptor>,
+    identity: Option<Identity>,
 }
 
 impl Encrypted {
     /// Shows the certificate in a PEM file from now on, which has its key too.
     pub fn load(&mut self, pem: &[u8]) -> Result<(), BadIdentity> {
         let identity = Identity::from_pem(pem, pem)?;
+        self.identity = Some(identity.clone());
+        if let Some(quic) = &self.over_quic {
+            quic.replace(identity.clone());
+        }
         match &self.acceptors {
             Some((tls, https)) => {
                 tls.replace(identity.clone());
@@ -57,6 +64,15 @@ impl Encrypted {
             }
         }
         Ok(())
+    }
+
+    /// Who accepts over QUIC, once there is a certificate.
+    pub fn over_quic(&mut self) -> Option<&TlsAcceptor> {
+        if self.over_quic.is_none() {
+            self.over_quic =
+                self.identity.clone().map(|identity| TlsAcceptor::new(identity, super::quic::DOQ));
+        }
+        self.over_quic.as_ref()
     }
 
     /// Whether there is a certificate.

@@ -17,6 +17,7 @@ mod forwarding;
 mod git;
 mod measured;
 mod notifications;
+pub mod quic;
 mod replays;
 mod requests;
 pub mod secondaries;
@@ -119,6 +120,8 @@ struct Options {
     forward_updates: bool,
     #[serde(default)]
     tls: bool,
+    #[serde(default)]
+    quic: bool,
     remote: Option<Secret>,
     ssh_key: Option<Secret>,
     ssh_host_key: Option<String>,
@@ -151,14 +154,18 @@ struct Connected {
     /// Takes certificate and key of TLS.
     identify: fn(&RefCell<Server>, &str) -> Result<(), Stop>,
     /// Serves over TLS and HTTP.
-    encrypt: fn(&Rc<RefCell<Server>>, &Network) -> Result<(), Stop>,
+    encrypt: Listen,
+    /// Serves over QUIC, in an image that has it.
+    quic: Option<Listen>,
     /// Follows a repository; returns once its zones are there.
     follow: fn(Arguments, git::Settings, &Environment, Rc<RefCell<Server>>) -> Following,
 }
 
+type Listen = fn(&Rc<RefCell<Server>>, &Network) -> Result<(), Stop>;
+
 type Following = Pin<Box<dyn Future<Output = Result<(), Stop>>>>;
 
-const CONNECTED: Connected = Connected { identify, encrypt: encrypted::start, follow };
+const CONNECTED: Connected = Connected { identify, encrypt: encrypted::start, quic: None, follow };
 
 fn identify(server: &RefCell<Server>, pem: &str) -> Result<(), Stop> {
     let loaded = server.borrow_mut().load_key_file("_tls.pem", pem.as_bytes());
@@ -184,6 +191,11 @@ fn follow(
 /// Serves until the image ends.
 pub async fn serve(environment: Environment) -> Result<(), Stop> {
     run(environment, Some(CONNECTED)).await
+}
+
+/// The same over QUIC too, with the argument [`quic::QUIC`] besides [`ARGUMENTS`].
+pub async fn serve_over_quic(environment: Environment) -> Result<(), Stop> {
+    run(environment, Some(Connected { quic: Some(quic::start), ..CONNECTED })).await
 }
 
 /// Serves the zones of the content until the image ends: no repository, no TLS, a third of the size.
@@ -224,6 +236,9 @@ async fn run(mut environment: Environment, connected: Option<Connected>) -> Resu
         }
         if options.tls {
             (connected.encrypt)(&server, &environment.network)?;
+        }
+        if let Some(start) = connected.quic.filter(|_| options.quic) {
+            start(&server, &environment.network)?;
         }
         let Options { remote, ssh_key, ssh_host_key, tls_ca, allowed_signers, signing_key, .. } = options;
         let remote = Arguments { remote, ssh_key, ssh_host_key, tls_ca, allowed_signers, signing_key };

@@ -1,12 +1,13 @@
-//! Our service on the host's loopback, for other people's programs to ask: UDP, TCP, TLS and HTTPS.
+//! Our service on the host's loopback, for other people's programs to ask: UDP, TCP, TLS, HTTPS and QUIC.
 
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 use dns::keys::Keys;
-use dns::service::{Policy, Server, answer_datagram, encrypted, session};
+use dns::service::{Policy, Server, answer_datagram, encrypted, quic, session};
 use dns::{Authority, HashKey, Zones};
+use runtime::network::Endpoints;
 use std::cell::RefCell;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::rc::Rc;
@@ -22,6 +23,8 @@ pub struct Ports {
     pub tls: u16,
     /// DNS over HTTPS.
     pub https: u16,
+    /// DNS over QUIC.
+    pub quic: u16,
 }
 
 /// Starts the service in a thread that ends with the test. `files` are key files, `set_up` does what else there is to do.
@@ -56,7 +59,11 @@ pub fn start(
             for (kind, listener) in listeners.into_iter().enumerate() {
                 spawn_local(connections(server.clone(), listener, kind));
             }
-            ready.send(Ports { plain: ports[0], tls: ports[1], https: ports[2] }).expect("the test waits");
+            let over_quic = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
+            let quic_port = over_quic.local_addr().expect("it is bound").port();
+            spawn_local(quic::run(server.clone(), HostSocket(over_quic)));
+            let [plain, tls, https] = ports[..] else { unreachable!("there are three listeners") };
+            ready.send(Ports { plain, tls, https, quic: quic_port }).expect("the test waits");
             datagrams(server, socket).await;
         });
     });
@@ -73,6 +80,20 @@ async fn connections(server: Rc<RefCell<Server>>, listener: TcpListener, kind: u
                 _ => encrypted::serve(stream, peer.ip(), kind == 2, server).await,
             }
         });
+    }
+}
+
+/// A socket of the host's.
+struct HostSocket(UdpSocket);
+
+impl quic::Socket for HostSocket {
+    async fn receive(&self, buffer: &mut [u8]) -> (usize, Endpoints) {
+        let (length, theirs) = self.0.recv_from(buffer).await.expect("a datagram");
+        (length, Endpoints { theirs, ours: Ipv4Addr::LOCALHOST.into() })
+    }
+
+    async fn send(&self, datagram: &[u8], ends: Endpoints) -> std::io::Result<()> {
+        self.0.send_to(datagram, ends.theirs).await.map(drop)
     }
 }
 
