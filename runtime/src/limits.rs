@@ -52,6 +52,10 @@ pub const GROWTH_PART: usize = 4;
 /// Seconds in which nothing happened after which a connection without anything under way gives its buffers back.
 pub const REST_SECONDS: u64 = 1;
 
+/// Bytes that a service takes at once to answer on a connection that wakes, and cannot be refused: buffers of hyper and what it reads into.
+/// A connection wakes if there are as many, for it and for all others of the same turn; else its peer has to say it again.
+pub const ANSWER_BYTES: usize = 24 * 1024;
+
 /// Bytes of each buffer of a connection that only has to say that it is over.
 pub const LAST_BYTES: usize = 256;
 

@@ -60,6 +60,8 @@ pub struct Stack {
     pub(super) workshop: Workshop,
     pub(super) timers: Timers,
     pub(super) dirty: Vec<FlowId>,
+    /// Connections that woke since this turn began, and what answers on them will take is not taken yet.
+    pub(super) woken: usize,
     pub(super) unresolved: Vec<FlowId>,
     pub(super) time_wait: VecDeque<FlowId>,
     pub(super) errors: ErrorRate,
@@ -125,6 +127,7 @@ impl Stack {
             workshop,
             timers: Timers::default(),
             dirty: Vec::new(),
+            woken: 0,
             unresolved: Vec::new(),
             time_wait: VecDeque::new(),
             errors: ErrorRate::new(),
@@ -142,6 +145,7 @@ impl Stack {
     /// Takes a batch of frames, and moves on whatever they or the passing of time concern.
     pub fn turn(&mut self) -> Turn {
         self.clock_read = false;
+        self.woken = 0;
         let mut turn = Turn { frames: 0, drained: false, quiet: true };
         while turn.frames < BATCH {
             let Some(received) = self.device.receive(&mut self.frame) else {

@@ -7,8 +7,8 @@ use super::{
     timers::Micros,
 };
 use crate::limits::{
-    FIRST_RECEIVE_BYTES, FIRST_SEND_BYTES, GROWTH_PART, LAST_BYTES, MEMORY_RESERVE, MEMORY_RESERVE_PART,
-    REST_SECONDS,
+    ANSWER_BYTES, FIRST_RECEIVE_BYTES, FIRST_SEND_BYTES, GROWTH_PART, LAST_BYTES, MEMORY_RESERVE,
+    MEMORY_RESERVE_PART, REST_SECONDS,
 };
 use platform::Memory;
 
@@ -46,11 +46,14 @@ impl Stack {
         }
         let (receive, send) = (flow.receive_bytes, flow.send_bytes);
         let sizes = [(receive, send), (receive.min(FIRST_RECEIVE_BYTES), send.min(FIRST_SEND_BYTES))];
-        let size = sizes.into_iter().find(|&(receive, send)| self.has_memory_for(receive + send));
+        let answers = (self.woken + 1) * ANSWER_BYTES;
+        let size = sizes.into_iter().find(|&(receive, send)| self.has_memory_for(receive + send + answers));
         // Those that there are have a part of the reserve, for those that might be are refused first.
-        let size = size.or_else(|| sizes.last().copied().filter(|_| self.has_memory_for_those_there()));
+        let size =
+            size.or_else(|| sizes.last().copied().filter(|_| self.has_memory_for_those_there(answers)));
         let awake = size.is_some_and(|(receive, send)| self.replace(id, receive, send));
         self.counters.no_memory += u64::from(!awake);
+        self.woken += usize::from(awake);
         awake
     }
 
@@ -156,10 +159,10 @@ impl Stack {
         flow.armed = self.timers.arm(id, flow.armed, flow.wanted);
     }
 
-    /// Whether half of the reserve is left.
-    fn has_memory_for_those_there(&self) -> bool {
+    /// Whether half of the reserve is left after so many bytes.
+    fn has_memory_for_those_there(&self, bytes: usize) -> bool {
         let Memory { total, used } = (self.memory)();
-        total == 0 || used + MEMORY_RESERVE.max(total / MEMORY_RESERVE_PART) / 2 <= total
+        total == 0 || used + bytes + MEMORY_RESERVE.max(total / MEMORY_RESERVE_PART) / 2 <= total
     }
 
     /// Whether buffers may grow by so many bytes, with a good part of the memory left for others.
