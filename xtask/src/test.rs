@@ -45,7 +45,7 @@ pub fn run(arguments: Vec<String>) -> Result<ExitCode, Failure> {
     step("certificates");
     peers("acme", &["pebble"], &artefacts, &mut skipped)?;
     peers("dns", &["signed", "signed_transfers", "encrypted"], &artefacts, &mut skipped)?;
-    peers("web", &["clients"], &artefacts, &mut skipped)?;
+    peers("web", &["clients", "hostile"], &artefacts, &mut skipped)?;
     step("git's servers");
     let names = ["git", "git_daemon", "signed_heads", "command", "killed", "smart_http", "ssh"];
     peers("store", &names, &artefacts, &mut skipped)?;

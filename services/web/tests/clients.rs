@@ -4,7 +4,7 @@
 
 mod desk;
 
-use desk::{Desk, SECRET};
+use desk::{Desk, SECRET, program, run};
 use std::time::{Duration, Instant};
 
 const LONG: &str = "0123456789 words to be compressed, again and again\n";
@@ -49,6 +49,22 @@ fn curl_gets_pages_over_both_versions() {
         let refused = desk.curl(&[version, "-d", "x=1", &url("/")]);
         assert!(refused.contains(" 405") && refused.contains("llow: GET, HEAD, OPTIONS"), "{refused}");
     }
+}
+
+#[test]
+#[ignore = "needs git, wget and nghttp2-client: cargo xtask test"]
+fn wget_and_nghttp_are_served() {
+    let desk = desk();
+    let ca = format!("--ca-certificate={}", desk.ca().display());
+    let mut wget = program("wget", "wget");
+    let page = run(wget.args(["-q", "-S", "-O", "-", &ca, "--no-proxy", &desk.secure("/data.bin")]));
+    assert!(page.contains("HTTP/1.1 200 OK") && page.contains("0123456789"), "{page}");
+    let several = [desk.secure("/"), desk.secure("/page.html"), desk.secure("/a/")];
+    let frames = run(program("nghttp", "nghttp2-client").args(["-nv", "--no-verify-peer"]).args(&several));
+    assert_eq!(frames.matches(":status: 200").count(), 3, "{frames}");
+    let mut h2load = program("h2load", "nghttp2-client");
+    let load = run(h2load.args(["-n", "1000", "-c", "10", "-m", "10", &desk.secure("/data.bin")]));
+    assert!(load.contains("1000 succeeded") && load.contains("1000 2xx"), "{load}");
 }
 
 #[test]

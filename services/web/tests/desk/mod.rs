@@ -36,7 +36,7 @@ pub const SECRET: &str = "a secret for the hook of the desk";
 
 /// Connects over the host's sockets.
 #[derive(Clone)]
-struct HostConnector;
+pub struct HostConnector;
 
 impl Connect for HostConnector {
     type Stream = TcpStream;
