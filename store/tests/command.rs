@@ -48,3 +48,43 @@ fn files_are_shown_and_changed() {
     assert!(store(&["what"], "").unwrap_err().contains("usage: store"), "usage");
     origin.fsck();
 }
+
+/// Files of the repository that is too large for little memory.
+const FILES: usize = 60_000;
+
+/// However little memory there is, a clone ends with a commit or with a line that says so, and never in the middle of it.
+#[test]
+#[ignore = "needs git daemon"]
+fn too_little_memory_is_told() {
+    let origin = Origin::new("sha1");
+    let mut stream = String::from("commit refs/heads/large\ncommitter A <a@b> 1700000000 +0000\ndata 0\n");
+    for number in 0..FILES {
+        let (directory, content) = (number / 200, format!("file {number}"));
+        let length = content.len();
+        stream.push_str(&format!("M 100644 inline d{directory}/f{number}\ndata {length}\n{content}\n"));
+    }
+    let mut import = origin::git(&origin.bare());
+    let mut import = import.args(["fast-import", "--quiet"]).stdin(Stdio::piped()).spawn().unwrap();
+    import.stdin.take().unwrap().write_all(stream.as_bytes()).unwrap();
+    assert!(import.wait().unwrap().success());
+    let daemon = Daemon::new(&origin);
+    store(&["ls", &format!("--remote={}#main", daemon.url())], "").unwrap();
+    let program = std::env::current_exe().unwrap().with_file_name("../examples/store");
+    let remote = format!("--remote={}#large", daemon.url());
+    let (mut told, mut cloned) = (0, 0);
+    for kibibytes in (8..40).step_by(2).map(|mebibytes| mebibytes * 1024) {
+        let script = format!("ulimit -v {kibibytes}; exec \"$@\"");
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, "sh"]).arg(&program).args(["clone", &remote]);
+        let output = command.output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        match output.status.code() {
+            Some(0) => cloned += 1,
+            Some(1) if error.contains("more than there is memory for: give the image more") => told += 1,
+            // Not enough to begin at all.
+            _ if told == 0 && cloned == 0 => {}
+            status => panic!("{kibibytes} KiB: {status:?}: {error}"),
+        }
+    }
+    assert!(told > 0 && cloned > 0, "told {told} times, cloned {cloned} times");
+}

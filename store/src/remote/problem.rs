@@ -44,7 +44,10 @@ impl RemoteError {
 
 impl From<crate::Error> for Problem {
     fn from(error: crate::Error) -> Self {
-        Self::Content(format!("what came from the server is no good: {error}"))
+        match error {
+            crate::Error::OutOfMemory => crate::PackError::OutOfMemory.into(),
+            error => Self::Content(format!("what came from the server is no good: {error}")),
+        }
     }
 }
 
