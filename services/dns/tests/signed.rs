@@ -242,6 +242,8 @@ fn signed_by_bind(folder: &Folder, options: &[&str]) -> [(&'static str, String);
         let (file, out) =
             (folder.write(zone, &(text.join("\n") + "\n")), folder.0.join(format!("{zone}.signed")));
         let mut command = program("dnssec-signzone", "bind9-utils");
+        // Its DS records go where it runs.
+        command.current_dir(&folder.0);
         command
             .args(["-S", "-o", zone, "-N", "keep", "-K"])
             .arg(&keys)
