@@ -11,6 +11,7 @@
 
 mod client;
 mod given;
+mod hybrid;
 mod server;
 mod shown;
 mod trust;
@@ -34,7 +35,9 @@ pub fn protocol<S>(stream: &TlsStream<S>) -> Option<&[u8]> {
 
 /// The one crypto library of an image.
 fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
+    let mut provider = rustls::crypto::ring::default_provider();
+    provider.kx_groups.insert(0, hybrid::X25519_MLKEM768);
+    Arc::new(provider)
 }
 
 /// What went wrong in TLS: whose fault, and what to do.

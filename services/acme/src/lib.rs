@@ -15,20 +15,17 @@
 //! | 3 | 0 | 0 | the certificate (DER) |
 //! | 0 | 0 | 0 | a certificate between it and the authority (DER) |
 //!
-//! Services find their certificate there: [`Published`] is a [`runtime::certificate::Zone`]. This service keeps nothing but
+//! Services find their certificate there: [`Published`] at a [`primary::Primary`] is a [`runtime::certificate::Zone`]. This service keeps nothing but
 //! what it is told at the start; its account's key comes from a seed.
 //!
 //! [`tlsa`] and [`plan`] are pure: records and a time in, what is to be done out.
 //!
-//! Reading order: [`tlsa`], [`plan`], [`primary`], [`proofs`], [`service`].
+//! Reading order: [`tlsa`], [`plan`], [`primary`], [`service`].
 
 pub mod limits;
 mod measured;
 pub mod plan;
 pub mod primary;
-pub mod proofs;
-mod published;
 pub mod service;
-pub mod tlsa;
 
-pub use published::Published;
+pub use dns::{published::Published, tlsa};

@@ -9,14 +9,8 @@ pub const TRANSFER_SECONDS: u64 = 120;
 /// Octets of a zone's records; a larger zone is refused. The primary is trusted, but not with all memory.
 pub const ZONE_OCTETS: usize = 16 << 20;
 
-/// Octets of a request or certificate that is looked into; RFC 6698 records are not longer either.
-pub const DER_OCTETS: usize = 16 * 1024;
-
 /// Requests that are served in a zone; those behind are skipped with a log line.
 pub const REQUESTS: usize = 1_000;
-
-/// Certificates between ours and the authority's.
-pub const INTERMEDIATES: usize = 7;
 
 /// Seconds that a record of a challenge is given to reach all name servers, if nothing else is said.
 pub const PROPAGATION_SECONDS: u64 = 10;
@@ -51,11 +45,5 @@ pub const FAILED_SECONDS: u64 = 1_800;
 
 /// The same, at most.
 pub const FAILED_SECONDS_MOST: u64 = 24 * 3_600;
-
-/// Seconds that others may keep a request, and with it the certificate.
-pub const REQUEST_TTL: u32 = 600;
-
-/// Seconds that others may keep the record of a challenge, which is another each time.
-pub const CHALLENGE_TTL: u32 = 10;
 
 const _: () = assert!(FAILED_SECONDS <= FAILED_SECONDS_MOST && ROUND_SECONDS_LEAST < RETRY_SECONDS);

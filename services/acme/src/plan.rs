@@ -1,10 +1,10 @@
 //! Which requests of a zone are due: records and a time in, tasks out.
 
-use crate::{
-    limits::{RENEWAL_DAYS, RENEWAL_PART, REQUESTS},
+use crate::limits::{RENEWAL_DAYS, RENEWAL_PART, REQUESTS};
+use dns::{
+    Record,
     tlsa::{self, Content, Issued, Request},
 };
-use dns::Record;
 use std::{collections::BTreeMap, fmt};
 
 /// A certificate to be ordered.

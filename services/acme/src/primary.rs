@@ -6,11 +6,12 @@ use dns::{
     client::{self, ClientError},
     keys::Keys,
     packet::{Malformed, Packet},
+    published::{Change, Changeable},
     transfer::{Outcome, question},
     tsig::Key,
     update,
 };
-use runtime::connect::Connect;
+use runtime::{acme::Step, connect::Connect};
 use std::{fmt, future::Future, io, rc::Rc, time::Duration};
 use tokio::time::timeout;
 
@@ -158,6 +159,20 @@ impl<C: Connect> Primary<C> {
 
     async fn connect(&self) -> Result<C::Stream, Error> {
         self.connector.connect(&self.host, self.port).await.map_err(Error::Unreachable)
+    }
+}
+
+impl<C: Connect> Changeable for Primary<C> {
+    fn name(&self, text: &str) -> Result<Vec<u8>, String> {
+        self.name(text)
+    }
+
+    fn lookup<'a>(&'a self, owner: &'a [u8], rtype: RecordType) -> Step<'a, Vec<Record>> {
+        Box::pin(async move { self.lookup(owner, rtype).await.map_err(|error| error.to_string()) })
+    }
+
+    fn change<'a>(&'a self, change: Change<'a>) -> Step<'a, ()> {
+        Box::pin(async move { self.update(&change(self.zone())).await.map_err(|error| error.to_string()) })
     }
 }
 

@@ -8,7 +8,9 @@ use crate::{
     measured,
     plan::{self, Task},
     primary::{self, Primary},
-    proofs::AtPrimary,
+};
+use dns::{
+    published::ByZone,
     tlsa::{self, Request},
 };
 use log::{info, warn};
@@ -323,7 +325,7 @@ impl<C: Connect + Clone + 'static> Issuer<C> {
             tlsa::read_request(&task.request).map_err(|_| "the request is unreadable")?;
         let order =
             Order { names: &task.names, request: &task.request, key: &key, profile: None, replaces: None };
-        let prover = AtPrimary { primary: &self.primary, propagation: self.propagation };
+        let prover = ByZone { zone: &self.primary, propagation: self.propagation };
         let chain = authority.issue(&order, &prover).await.map_err(|error| error.to_string())?;
         let zone = self.primary.zone();
         let publication = tlsa::publication(zone, &task.owner, &task.found, &chain.certificates);

@@ -74,6 +74,24 @@ pub const POLL_SECONDS_LEAST: u64 = 1;
 /// Seconds between two looks at the remote at most: a day.
 pub const POLL_SECONDS_MOST: u64 = 86_400;
 
+/// Octets of a request or certificate that is looked into; RFC 6698 records are not longer either.
+pub const DER_OCTETS: usize = 16 * 1024;
+
+/// Certificates between ours and the authority's.
+pub const INTERMEDIATES: usize = 7;
+
+/// Seconds that others may keep a request, and with it the certificate.
+pub const REQUEST_TTL: u32 = 600;
+
+/// Seconds that others may keep the record of a challenge, which is another each time.
+pub const CHALLENGE_TTL: u32 = 10;
+
+/// Connections on port 80, where an authority validates by HTTP-01: Let's Encrypt comes from five places at a time.
+pub const VALIDATIONS: usize = 16;
+
+/// Seconds that the proof of a name in a zone of our own is given to reach the zone's other name servers, which are notified.
+pub const PROPAGATION_SECONDS: u64 = 10;
+
 const _: () = assert!(UDP_OCTETS >= UDP_OCTETS_WITHOUT_EDNS && UDP_OCTETS <= MESSAGE_OCTETS);
 const _: () = assert!(LABELS * 2 < NAME_OCTETS);
 

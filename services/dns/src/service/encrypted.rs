@@ -1,15 +1,16 @@
 //! Answers over TLS: DNS over TLS (RFC 7858, transfers by RFC 9103) and DNS over HTTPS (RFC 8484).
 //!
-//! Both show the certificate that is in the file `_tls.pem` beside the zones, from whenever that file is there, and its successor
-//! from the next handshake on. Until then who connects is turned away.
+//! Both show the certificate that is in the file `_tls.pem` beside the zones, or that `--tls-acme` obtains, from whenever it is
+//! there, and its successor from the next handshake on. Until then who connects is turned away.
 
 use super::Server;
 use super::connections::{answer_message, session};
-use crate::limits::{MESSAGE_OCTETS, TCP_CONNECTIONS, TCP_RECEIVE_OCTETS, TCP_SEND_OCTETS};
+use crate::limits::{MESSAGE_OCTETS, TCP_CONNECTIONS, TCP_RECEIVE_OCTETS, TCP_SEND_OCTETS, VALIDATIONS};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use runtime::certificate::Certificates;
 use runtime::http::{self, Body, Method, Received, Request, Response, StatusCode, header};
 use runtime::network::{Network, TcpListener, TcpOptions, TcpStream};
-use runtime::tls::{self, BadIdentity, Identity, TlsAcceptor};
+use runtime::tls::{self, BadIdentity, TlsAcceptor};
 use runtime::{Argument, Stop};
 use std::{cell::RefCell, net::IpAddr, rc::Rc};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
@@ -24,6 +25,9 @@ pub const TLS: Argument = Argument {
 /// The port of DNS over TLS (RFC 7858 §3.1).
 const TLS_PORT: u16 = 853;
 
+/// The port of HTTP, for validations alone.
+const HTTP_PORT: u16 = 80;
+
 /// The port of HTTPS.
 const HTTPS_PORT: u16 = 443;
 
@@ -36,49 +40,64 @@ const PATH: &str = "/dns-query";
 /// RFC 8484 §6
 const MEDIA_TYPE: &str = "application/dns-message";
 
-/// Who accepts, once there is a certificate.
+/// Who accepts, with the certificates that there are.
 #[derive(Default)]
 pub struct Encrypted {
+    pub(super) certificates: Certificates,
     acceptors: Option<(TlsAcceptor, TlsAcceptor)>,
     /// Over QUIC, if that is wanted.
     over_quic: Option<TlsAcceptor>,
-    identity: Option<Identity>,
 }
 
 impl Encrypted {
     /// Shows the certificate in a PEM file from now on, which has its key too.
     pub fn load(&mut self, pem: &[u8]) -> Result<(), BadIdentity> {
-        let identity = Identity::from_pem(pem, pem)?;
-        self.identity = Some(identity.clone());
-        if let Some(quic) = &self.over_quic {
-            quic.replace(identity.clone());
-        }
-        match &self.acceptors {
-            Some((tls, https)) => {
-                tls.replace(identity.clone());
-                https.replace(identity);
-            }
-            None => {
-                let tls = TlsAcceptor::new(identity.clone(), DOT);
-                self.acceptors = Some((tls, TlsAcceptor::new(identity, http::PROTOCOLS)));
-            }
-        }
-        Ok(())
+        self.certificates.give(pem)
     }
 
     /// Who accepts over QUIC, once there is a certificate.
     pub fn over_quic(&mut self) -> Option<&TlsAcceptor> {
         if self.over_quic.is_none() {
-            self.over_quic =
-                self.identity.clone().map(|identity| TlsAcceptor::new(identity, super::quic::DOQ));
+            let certificates = &self.certificates;
+            self.over_quic = certificates.is_ready().then(|| certificates.acceptor(super::quic::DOQ));
         }
         self.over_quic.as_ref()
     }
 
     /// Whether there is a certificate.
     pub fn is_ready(&self) -> bool {
-        self.acceptors.is_some()
+        self.certificates.is_ready()
     }
+
+    fn acceptor(&mut self, is_http: bool) -> TlsAcceptor {
+        let made = || (self.certificates.acceptor(DOT), self.certificates.acceptor(http::PROTOCOLS));
+        let (tls, https) = self.acceptors.get_or_insert_with(made);
+        if is_http { https.clone() } else { tls.clone() }
+    }
+}
+
+/// Tells proofs of HTTP-01 on port 80, where there is nothing else.
+pub fn answer_validations(network: &Network, certificates: Certificates) -> Result<(), Stop> {
+    let options = TcpOptions { connections: VALIDATIONS, ..TcpOptions::default() };
+    let listener = TcpListener::bind(network, HTTP_PORT, options)?;
+    runtime::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await;
+            let certificates = certificates.clone();
+            let handler = move |request: Request<Received>| {
+                let proof = certificates.http_01(request.uri().path());
+                async move { proof.map_or_else(|| status_only(StatusCode::NOT_FOUND), validation) }
+            };
+            runtime::spawn(async move { drop(http::serve(stream, None, handler).await) });
+        }
+    });
+    Ok(())
+}
+
+/// RFC 8555 §8.3
+fn validation(proof: String) -> Response<Body> {
+    let response = Response::builder().header(header::CONTENT_TYPE, "application/octet-stream");
+    response.body(proof.into()).unwrap_or_else(|_| status_only(StatusCode::INTERNAL_SERVER_ERROR))
 }
 
 /// Listens on both ports.
@@ -111,9 +130,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     is_http: bool,
     server: Rc<RefCell<Server>>,
 ) {
-    let acceptors = server.borrow().encrypted.acceptors.clone();
-    let Some((over_tls, over_https)) = acceptors else { return };
-    let acceptor = if is_http { over_https } else { over_tls };
+    let acceptor = server.borrow_mut().encrypted.acceptor(is_http);
     let Ok(mut stream) = acceptor.accept(stream).await else { return };
     if is_http {
         let protocol = tls::protocol(&stream).map(<[u8]>::to_vec);

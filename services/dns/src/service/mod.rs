@@ -9,6 +9,7 @@
 //! Reading order: [`Server`], `datagrams` and [`session`], `requests`, `updates`, [`secondaries`], `secondary`, `notifications`.
 
 mod catalogs;
+mod certificate;
 mod clients;
 mod connections;
 mod datagrams;
@@ -37,8 +38,10 @@ use datagrams::Datagrams;
 use log::{info, warn};
 use runtime::{
     Argument, Environment, Stop,
+    certificate::{Names, Seed, Way},
     connect::NetworkConnector,
     network::{Network, TcpListener, TcpOptions, UdpOptions, UdpSocket},
+    tls::Trust,
 };
 use std::{cell::RefCell, future::Future, pin::Pin, rc::Rc};
 use store::remote::{Arguments, Secret};
@@ -88,6 +91,15 @@ pub const ARGUMENTS: &[Argument] = &[
     CONTENT_ARGUMENTS[10],
     CONTENT_ARGUMENTS[11],
     encrypted::TLS,
+    runtime::certificate::ARGUMENTS[0],
+    runtime::certificate::ARGUMENTS[1],
+    runtime::certificate::ARGUMENTS[2],
+    runtime::certificate::ARGUMENTS[3],
+    runtime::certificate::ARGUMENTS[4],
+    runtime::certificate::ARGUMENTS[5],
+    runtime::certificate::ARGUMENTS[6],
+    runtime::certificate::ARGUMENTS[7],
+    runtime::certificate::ARGUMENTS[8],
     // With zones and keys, instead of the content archive; updates are pushed to it.
     store::remote::ARGUMENTS[0],
     store::remote::ARGUMENTS[1],
@@ -122,6 +134,16 @@ struct Options {
     tls: bool,
     #[serde(default)]
     quic: bool,
+    tls_acme: Option<Way>,
+    hostname: Option<Names>,
+    cert_seed: Option<Seed>,
+    account_seed: Option<Seed>,
+    #[serde(default)]
+    production: bool,
+    acme_server: Option<String>,
+    acme_ca: Option<Trust>,
+    acme_profile: Option<String>,
+    email: Option<String>,
     remote: Option<Secret>,
     ssh_key: Option<Secret>,
     ssh_host_key: Option<String>,
@@ -159,13 +181,18 @@ struct Connected {
     quic: Option<Listen>,
     /// Follows a repository; returns once its zones are there.
     follow: fn(Arguments, git::Settings, &Environment, Rc<RefCell<Server>>) -> Following,
+    /// Keeps a certificate.
+    certify: Certify,
 }
 
 type Listen = fn(&Rc<RefCell<Server>>, &Network) -> Result<(), Stop>;
 
+type Certify = fn(runtime::certificate::Arguments, &Rc<RefCell<Server>>, &Network) -> Result<(), Stop>;
+
 type Following = Pin<Box<dyn Future<Output = Result<(), Stop>>>>;
 
-const CONNECTED: Connected = Connected { identify, encrypt: encrypted::start, quic: None, follow };
+const CONNECTED: Connected =
+    Connected { identify, encrypt: encrypted::start, quic: None, follow, certify: certificate::start };
 
 fn identify(server: &RefCell<Server>, pem: &str) -> Result<(), Stop> {
     let loaded = server.borrow_mut().load_key_file("_tls.pem", pem.as_bytes());
@@ -234,16 +261,28 @@ async fn run(mut environment: Environment, connected: Option<Connected>) -> Resu
         if let Some(pem) = identity {
             (connected.identify)(&server, &pem)?;
         }
-        if options.tls {
+        if options.tls || options.tls_acme.is_some() {
             (connected.encrypt)(&server, &environment.network)?;
         }
         if let Some(start) = connected.quic.filter(|_| options.quic) {
             start(&server, &environment.network)?;
         }
+        let certificate = runtime::certificate::Arguments {
+            tls_acme: options.tls_acme,
+            hostname: options.hostname,
+            cert_seed: options.cert_seed,
+            account_seed: options.account_seed,
+            production: options.production,
+            acme_server: options.acme_server,
+            acme_ca: options.acme_ca,
+            acme_profile: options.acme_profile,
+            email: options.email,
+        };
         let Options { remote, ssh_key, ssh_host_key, tls_ca, allowed_signers, signing_key, .. } = options;
         let remote = Arguments { remote, ssh_key, ssh_host_key, tls_ca, allowed_signers, signing_key };
         let settings = git::Settings::new(options.poll, options.start_timeout);
         (connected.follow)(remote, settings, &environment, server.clone()).await?;
+        (connected.certify)(certificate, &server, &environment.network)?;
     }
     let counted = server.clone();
     measured::start(&server);

@@ -1,7 +1,7 @@
 //! What stands at `_letsencrypt._tcp.HOST`: requests and certificates in TLSA records, and what is in those.
 
 use crate::limits::{DER_OCTETS, INTERMEDIATES, REQUEST_TTL};
-use dns::{Record, RecordType, to_text, update};
+use crate::{Record, RecordType, to_text, update};
 pub use runtime::certificate::{Issued, Unreadable};
 use runtime::{certificate, tls::pki_types::CertificateDer};
 use x509_cert::{
