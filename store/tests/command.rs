@@ -72,7 +72,7 @@ fn too_little_memory_is_told() {
     let program = std::env::current_exe().unwrap().with_file_name("../examples/store");
     let remote = format!("--remote={}#large", daemon.url());
     let (mut told, mut cloned) = (0, 0);
-    for kibibytes in (8..40).step_by(2).map(|mebibytes| mebibytes * 1024) {
+    for kibibytes in (8..40).step_by(4).map(|mebibytes| mebibytes * 1024) {
         let script = format!("ulimit -v {kibibytes}; exec \"$@\"");
         let mut command = Command::new("sh");
         command.args(["-c", &script, "sh"]).arg(&program).args(["clone", &remote]);

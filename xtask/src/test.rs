@@ -81,16 +81,10 @@ fn build() -> Result<Artefacts, Failure> {
     let images = cargo::target_directory().join("images");
     for target in ["spt", "hvt", "virtio", "xen"] {
         image::build(&image::Description::load("grid")?, target, &image::Options::default())?;
-        let dns = image::Description::load("dns")?;
-        image::build(&dns, target, &image::Options::default())?;
-        let example = dns.example.as_ref().map(|example| cargo::workspace().join(example));
-        let baked = image::Options {
-            content: example,
-            out: Some(images.join("example")),
-            ..image::Options::default()
-        };
-        image::build(&dns, target, &baked)?;
+        with_and_without_content("dns-static", target, &images)?;
     }
+    // The large one for one target: linking it takes a minute each time.
+    with_and_without_content("dns", "spt", &images)?;
     for name in ["acme", "dns-git"] {
         image::build(&image::Description::load(name)?, "spt", &image::Options::default())?;
     }
@@ -100,6 +94,16 @@ fn build() -> Result<Artefacts, Failure> {
     let managed = image::Options { content, out, management: true, ..image::Options::default() };
     image::build(&dns, "spt", &managed)?;
     Ok(Artefacts { images, tender })
+}
+
+/// An image with its example's content, and one without, which takes it from a block device.
+fn with_and_without_content(name: &str, target: &str, images: &Path) -> Result<(), Failure> {
+    let description = image::Description::load(name)?;
+    image::build(&description, target, &image::Options::default())?;
+    let content = description.example.as_ref().map(|example| cargo::workspace().join(example));
+    let baked = image::Options { content, out: Some(images.join("example")), ..image::Options::default() };
+    image::build(&description, target, &baked)?;
+    Ok(())
 }
 
 fn boot_grid(artefacts: &Artefacts, skipped: &mut Vec<String>) -> Result<(), Failure> {

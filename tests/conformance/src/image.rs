@@ -21,11 +21,11 @@ pub struct Image {
 }
 
 impl Image {
-    /// Starts the DNS image for `target`, from the directory and with the tender that `cargo xtask test` names.
-    pub fn start(target: &str, zones: &[ZoneFile]) -> Result<Image, String> {
+    /// Starts the image called `name`, from the directory and with the tender that `cargo xtask test` names.
+    pub fn start(name: &str, zones: &[ZoneFile]) -> Result<Image, String> {
         let images = PathBuf::from(variable("SKERRY_IMAGES")?);
-        let image = images.join(format!("dns.{target}"));
-        let file = |what: &str| images.join(format!("conformance-{}-{target}.{what}", std::process::id()));
+        let image = images.join(name);
+        let file = |what: &str| images.join(format!("conformance-{}-{name}.{what}", std::process::id()));
         let (disk, log) = (file("disk"), file("log"));
         let address = free_address().map_err(|error| format!("no free port: {error}"))?;
         let failed = |error: io::Error| format!("cannot write to {}: {error}", images.display());
@@ -47,7 +47,7 @@ impl Image {
         let mut image = Image { process, address, disk, log };
         let ready =
             wait_for(image.address, zones, || image.process.try_wait().is_ok_and(|status| status.is_some()));
-        ready.map_err(|reason| format!("dns.{target} {reason}:\n{}", read(&image.log)))?;
+        ready.map_err(|reason| format!("{name} {reason}:\n{}", read(&image.log)))?;
         Ok(image)
     }
 

@@ -147,21 +147,21 @@ pub fn run(options: &Options, mut done: impl FnMut(&Report)) -> Result<(), Strin
         judge("the core", ask_all(server, &questions, "the core")?);
         return Ok(());
     }
-    for target in targets() {
-        let (image, name) = (Image::start(target, &zones)?, format!("the image on {target}"));
-        judge(&name, ask_all(image.server(COMMON_ZONE), &questions, &name)?);
+    for name in images() {
+        let image = Image::start(name, &zones)?;
+        judge(name, ask_all(image.server(COMMON_ZONE), &questions, name)?);
     }
     Ok(())
 }
 
-/// The targets that this machine can run; one that it cannot is named.
-fn targets() -> Vec<&'static str> {
+/// The images that this machine can run, the large one and the small one; one that it cannot is named.
+fn images() -> Vec<&'static str> {
     let kvm = std::fs::OpenOptions::new().read(true).write(true).open("/dev/kvm");
     match kvm {
-        Ok(_) => vec!["spt", "hvt"],
+        Ok(_) => vec!["dns.spt", "dns-static.hvt"],
         Err(error) => {
-            println!("SKIPPED the image on hvt: /dev/kvm: {error}");
-            vec!["spt"]
+            println!("SKIPPED dns-static.hvt: /dev/kvm: {error}");
+            vec!["dns.spt"]
         }
     }
 }

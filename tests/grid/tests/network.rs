@@ -39,7 +39,7 @@ impl Guest {
             std::env::var_os(name)
                 .unwrap_or_else(|| panic!("{name} is unset: run this through `cargo xtask test`"))
         };
-        let image = PathBuf::from(variable("SKERRY_IMAGES")).join(format!("example/dns.{target}"));
+        let image = PathBuf::from(variable("SKERRY_IMAGES")).join(format!("example/dns-static.{target}"));
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let (ours, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).expect("sockets exist");

@@ -62,7 +62,7 @@ fn forbidden_hypercalls(target: &str) {
 fn dns_answers(_target: &str) {
     let [service, _management] = interfaces();
     let arguments = [&format!("--ipv4={GUEST}/24"), "--ipv6=none"];
-    let domain = start_image(&images().join("example/dns.xen"), &arguments, FIRST, None);
+    let domain = start_image(&images().join("example/dns-static.xen"), &arguments, FIRST, None);
     run(Wire(service), |network| async move {
         let resolver = Resolver::new(&network);
         // Until the image is up nobody answers.
@@ -87,7 +87,7 @@ fn dns_answers_where_published(_target: &str) {
     let [service, _management] = interfaces();
     let published = Published::start(service, 53);
     let mut connection = Connection::open(published.address).expect("this host accepts it");
-    let mut domain = start_image(&images().join("example/dns.xen"), &["--ipv6=none"], FIRST, None);
+    let mut domain = start_image(&images().join("example/dns-static.xen"), &["--ipv6=none"], FIRST, None);
     let mut printed = Vec::new();
     let serves = read_up_to(&mut domain.console, "serving", &mut printed);
     assert!(serves, "it printed:\n{}", String::from_utf8_lossy(&printed));

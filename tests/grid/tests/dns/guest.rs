@@ -61,7 +61,7 @@ impl<'a> Setup<'a> {
             fs::write(&disk, archive).expect("the images' directory is writable");
             disk.as_path()
         });
-        let name = if self.archive.is_some() { "dns" } else { "example/dns" };
+        let name = if self.archive.is_some() { "dns-static" } else { "example/dns-static" };
         let image = |back_end: &str| directory.join(format!("{name}.{back_end}"));
         let machine = image("virtio");
         let mut command =

@@ -182,7 +182,7 @@ fn without_a_zone_it_ends(target: &str) {
         let (status, output) = Setup { archive: Some(archive), ..Setup::baked(target) }.publish().finish();
         assert_eq!(status, Some(1), "{output}");
         let last = output.lines().last().unwrap_or_default();
-        assert!(last.starts_with("dns: no zone to serve"), "{output}");
+        assert!(last.starts_with("dns-static: no zone to serve"), "{output}");
     }
 }
 
