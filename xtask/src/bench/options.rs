@@ -132,7 +132,7 @@ mod tests {
         check("dns --only nothing", Err("there is no row 'nothing' in dns"));
         check("linux-vm --only boot --machine q35", Ok(true));
         check("linux-vm --only speed", Err("there is no row 'speed' in linux-vm"));
-        check("web", Err("there is no bench 'web', only dns and linux-vm and store"));
+        check("mail", Err("there is no bench 'mail', only dns and linux-vm and store and web"));
         check("dns --rounds 0", Err("--rounds is at least 1"));
     }
 }
