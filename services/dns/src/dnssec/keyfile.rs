@@ -79,6 +79,11 @@ fn read_private(text: &str, algorithm: Algorithm) -> Result<(Vec<u8>, Times), St
     if number != Some(algorithm as u8) {
         return Err("the private key is of another algorithm than the public one".to_string());
     }
+    // dnssec-keygen writes the number of a P-256 key without its leading zeroes: one file in 256 is shorter.
+    let secret = secret.map(|secret| match algorithm {
+        Algorithm::EcdsaP256Sha256 => [vec![0; 32_usize.saturating_sub(secret.len())], secret].concat(),
+        Algorithm::Ed25519 => secret,
+    });
     let secret = secret.filter(|secret| secret.len() == 32);
     Ok((secret.ok_or("there is no PrivateKey of 32 octets in base 64")?, times))
 }
@@ -124,6 +129,18 @@ mod tests {
         let revoked = PUBLIC.replace("257", "385");
         check(&revoked, PRIVATE, Err("its DNSKEY record is not of a key that signs zones"));
         check("", PRIVATE, Err("there is no DNSKEY record"));
+    }
+
+    /// By BIND 9.18: its number begins with a zero octet, and there are 31.
+    #[test]
+    fn a_private_key_may_be_short_of_leading_zeroes() {
+        let public = "edge.test. IN DNSKEY 257 3 13 YhGezc8PJ2OBvfYV1cBVBrBlPVLYEO+Eo5Ys4EOYszIT9pAZmbVamI9N \
+            CQDUJvUSwatGbu0c5/EMRA0WvAR14A==\n";
+        let private =
+            "Algorithm: 13 (ECDSAP256SHA256)\nPrivateKey: 6wsTDMKijClcyXxE0KQIIf0zRdPOp9NF56OVaqLQYw==\n";
+        check(public, private, Ok((15575, None, None)));
+        let short = private.replace("6wsT", "");
+        check(public, &short, Err("the private key is none, or not the public key's"));
     }
 
     #[test]
