@@ -108,22 +108,8 @@ impl<'p, 'w> Witness<'p, 'w> {
 
     /// There is no such name; from label number `encloser` on it exists (RFC 4035 §3.1.3.2, RFC 5155 §7.2.2).
     #[must_use]
-    pub fn no_name(mut self, encloser: usize) -> bool {
-        match self.arrived {
-            Arrived::Nsec(_) => {
-                self.put_nsec(self.relative(0));
-                let (wildcard, octets) = self.wildcard(encloser, self.apex());
-                self.put_nsec(&wildcard[..octets]);
-            }
-            Arrived::Nsec3 { .. } => {
-                self.put_cover_of(encloser - 1);
-                if let Some(encloser) = self.put_closest(encloser) {
-                    let (wildcard, octets) = self.wildcard(encloser, self.name.labels());
-                    self.put_nsec3(&wildcard[..octets], true, true);
-                }
-            }
-        }
-        self.fits
+    pub fn no_name(self, encloser: usize) -> bool {
+        self.without_name(encloser, true)
     }
 
     /// The answer comes from the wildcard below label number `encloser` (RFC 4035 §3.1.3.3, RFC 5155 §7.2.6).
@@ -138,7 +124,12 @@ impl<'p, 'w> Witness<'p, 'w> {
 
     /// The wildcard below label number `encloser` does not have this type (RFC 4035 §3.1.3.4, RFC 5155 §7.2.5).
     #[must_use]
-    pub fn no_type_at_wildcard(mut self, encloser: usize) -> bool {
+    pub fn no_type_at_wildcard(self, encloser: usize) -> bool {
+        self.without_name(encloser, false)
+    }
+
+    /// The name itself is not there; of the wildcard that would stand for it the same is shown, or with NSEC3 that it has no such type.
+    fn without_name(mut self, encloser: usize, nor_wildcard: bool) -> bool {
         match self.arrived {
             Arrived::Nsec(_) => {
                 self.put_nsec(self.relative(0));
@@ -149,7 +140,7 @@ impl<'p, 'w> Witness<'p, 'w> {
                 self.put_cover_of(encloser - 1);
                 if let Some(encloser) = self.put_closest(encloser) {
                     let (wildcard, octets) = self.wildcard(encloser, self.name.labels());
-                    self.put_nsec3(&wildcard[..octets], false, true);
+                    self.put_nsec3(&wildcard[..octets], nor_wildcard, true);
                 }
             }
         }
